@@ -1,0 +1,7 @@
+"""``python -m zfstop``."""
+
+import sys
+
+from zfstop.cli import main
+
+sys.exit(main())

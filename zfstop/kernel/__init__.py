@@ -1,0 +1,1 @@
+"""Everything that touches BPF and its file descriptors."""

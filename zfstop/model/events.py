@@ -1,0 +1,172 @@
+"""The records that cross from the kernel, in one place for C and Python.
+
+``EVENT`` and ``PATH_HEADER`` are turned into C structs by :func:`c_structs` and into ``struct`` formats here, so
+the two sides cannot drift apart. All integers are native-endian; times are nanoseconds of CLOCK_MONOTONIC.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_C_TYPES = {"Q": "unsigned long long", "q": "long long", "I": "unsigned int", "H": "unsigned short"}
+COMM_BYTES = 16
+
+#: (name, struct code). The run from ``path_id`` to ``flags`` is the group key and is compared as bytes.
+EVENT: tuple[tuple[str, str], ...] = (
+    ("ts_ns", "Q"),
+    ("latency_ns", "Q"),
+    ("offset", "q"),
+    ("size", "Q"),
+    ("result", "q"),
+    ("ino", "Q"),
+    ("path_id", "Q"),
+    ("cgroup", "Q"),
+    ("comm", f"{COMM_BYTES}s"),
+    ("pid", "I"),
+    ("dev", "I"),
+    ("uid", "I"),
+    ("slot", "H"),
+    ("flags", "H"),
+    ("tid", "I"),
+    ("bucket", "H"),
+    ("spare", "H"),
+)
+PATH_HEADER: tuple[tuple[str, str], ...] = (("path_id", "Q"), ("length", "I"), ("flags", "I"))
+
+#: Flags of an event.
+NO_OFFSET = 1
+ALL_SIZE = 2
+DELETED = 4
+NO_PATH = 8
+#: Flags of a path: more components than the program walks.
+PATH_CUT = 1
+
+#: Counters the program keeps per probe and CPU, in the order of the C enum.
+COUNTERS = (
+    "entered",
+    "returned",
+    "seen",
+    "below",
+    "filtered",
+    "lost",
+    "full",
+    "rejected",
+    "unmatched",
+    "pathless",
+)
+
+_KEY_FIELDS = ("path_id", "cgroup", "comm", "pid", "dev", "uid", "slot", "flags")
+EVENT_STRUCT = struct.Struct("=" + "".join(code for _, code in EVENT))
+PATH_STRUCT = struct.Struct("=" + "".join(code for _, code in PATH_HEADER))
+KEY_STRUCT = struct.Struct("=" + "".join(dict(EVENT)[name] for name in _KEY_FIELDS))
+#: One ring record with its 8-byte header, reduced to what the aggregation needs:
+#: header, latency_ns, size, result, key, bucket.
+RING_HEADER_BYTES = 8
+RECORD_STRUCT = struct.Struct(f"=I4x8xQ8xQq8x{KEY_STRUCT.size}s4xH2x")
+RECORD_BYTES = RECORD_STRUCT.size
+
+
+def c_structs() -> str:
+    """C text of ``struct event``, ``struct path_header`` and the counter enum: fixed words and numbers only."""
+    lines = ["struct event {", *map(_c_member, EVENT), "};"]
+    lines += ["struct path_header {", *map(_c_member, PATH_HEADER), "};"]
+    lines += ["enum counter {", *(f"  C_{name.upper()}," for name in COUNTERS), "  COUNTERS", "};"]
+    flags = {"NO_OFFSET": NO_OFFSET, "ALL_SIZE": ALL_SIZE, "DELETED": DELETED, "NO_PATH": NO_PATH}
+    lines += [f"#define EVENT_{name} {value}" for name, value in flags.items()]
+    return "\n".join([*lines, f"#define PATH_CUT {PATH_CUT}", ""])
+
+
+def _c_member(field: tuple[str, str]) -> str:
+    name, code = field
+    return f"  char {name}[{COMM_BYTES}];" if code.endswith("s") else f"  {_C_TYPES[code]} {name};"
+
+
+class RawEvent(NamedTuple):
+    """One event as the kernel wrote it; the fields are those of ``EVENT``."""
+
+    ts_ns: int
+    latency_ns: int
+    offset: int
+    size: int
+    result: int
+    ino: int
+    path_id: int
+    cgroup: int
+    comm: bytes
+    pid: int
+    dev: int
+    uid: int
+    slot: int
+    flags: int
+    tid: int
+    bucket: int
+    spare: int
+
+
+class RawKey(NamedTuple):
+    """The group key of an event as the kernel wrote it."""
+
+    path_id: int
+    cgroup: int
+    comm: bytes
+    pid: int
+    dev: int
+    uid: int
+    slot: int
+    flags: int
+
+
+class Key(NamedTuple):
+    """Who waited on what: the finest grouping the history keeps. All text is already safe to show."""
+
+    op: str
+    pid: int
+    comm: str
+    uid: int
+    cgroup: int
+    dataset: str
+    path: str
+    symbol: str
+
+    @property
+    def pool(self) -> str:
+        """The pool of the dataset; empty when the dataset is not known (``dev 0:57``)."""
+        return pool_of(self.dataset)
+
+
+def pool_of(dataset: str) -> str:
+    """``tank/data@snap`` -> ``tank``; an unknown device has no pool."""
+    return "" if is_unknown(dataset) else dataset.split("/", 1)[0].split("@", 1)[0]
+
+
+def unknown_dataset(dev: int) -> str:
+    """What is shown for a device no mount table names: major:minor as in mountinfo, never a guess."""
+    return f"dev {dev >> 20}:{dev & 0xFFFFF}"
+
+
+def is_unknown(dataset: str) -> bool:
+    """Whether the name is a stand-in (a space cannot be followed by a device number in a dataset's name)."""
+    return dataset.startswith("dev ")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One slow operation. ``ts_ns`` is its end; ``result`` is what the kernel function returned."""
+
+    key: Key
+    ts_ns: int
+    latency_ns: int
+    tid: int
+    offset: int | None
+    size: int | None
+    result: int
+    ino: int
+    bucket: int
+
+    @property
+    def errno(self) -> str | None:
+        """``EIO`` and the like for a failed call, else None."""
+        return errno.errorcode.get(-self.result, f"E{-self.result}") if self.result < 0 else None

@@ -1,0 +1,114 @@
+"""The history: one frozen :class:`Second` after another, bounded in memory.
+
+Live, pause, replay and (later) stepping back are the same reading at another place. The collector, or the
+player of a recording, is the only writer; readers get tuples that never change under them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import islice
+
+from zfstop.model.events import Event, Key
+from zfstop.model.histogram import Buckets
+from zfstop.model.state import Controls, Counts, total
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Slow operations of one key within one second. ``bytes`` is the sum of the sizes asked for."""
+
+    count: int
+    errors: int
+    total_ns: int
+    max_ns: int
+    bytes: int
+    buckets: Buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What happened in about one second.
+
+    ``clock`` is wall time (seconds since the epoch) at the end, ``mono_ns`` CLOCK_MONOTONIC at the same moment,
+    ``length_ns`` the exact duration. ``slots`` are counter differences in the order of ``ProbeReport.attached``.
+    ``events`` holds at most what the collector was told to keep; ``thinned`` of them were let go.
+    """
+
+    clock: float
+    mono_ns: int
+    length_ns: int
+    controls: Controls
+    groups: tuple[tuple[Key, Stats], ...] = ()
+    events: tuple[Event, ...] = ()
+    thinned: int = 0
+    slots: tuple[Counts, ...] = ()
+    in_flight: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def counts(self) -> Counts:
+        """Counter differences over all probes."""
+        return total(self.slots)
+
+
+class History:
+    """The last ``capacity`` seconds. Positions count from the first second ever appended and never shift."""
+
+    def __init__(self, capacity: int = 1800, keep_groups: int = 400_000) -> None:
+        """``keep_groups`` bounds memory under a flood: the sum of groups over all seconds held."""
+        self._seconds: deque[Second] = deque()
+        self._capacity = capacity
+        self._keep_groups = keep_groups
+        self._groups = 0
+        self._dropped = 0
+        self._counts = Counts()
+        self._slots: tuple[Counts, ...] = ()
+        self._lock = threading.Lock()
+
+    def append(self, second: Second) -> None:
+        """Add the newest second; the oldest go when the bounds are reached."""
+        with self._lock:
+            self._seconds.append(second)
+            self._groups += len(second.groups)
+            self._counts = self._counts.plus(second.counts)
+            self._slots = _add_slots(self._slots, second.slots)
+            while len(self._seconds) > self._capacity or (
+                self._groups > self._keep_groups and len(self._seconds) > 1
+            ):
+                self._groups -= len(self._seconds.popleft().groups)
+                self._dropped += 1
+
+    @property
+    def end(self) -> int:
+        """Position after the newest second: how many were ever appended."""
+        with self._lock:
+            return self._dropped + len(self._seconds)
+
+    def between(self, start: int, end: int) -> tuple[Second, ...]:
+        """The seconds at positions ``start`` to ``end - 1``, as far as they are still held."""
+        with self._lock:
+            first = max(0, start - self._dropped)
+            return tuple(islice(self._seconds, first, max(first, end - self._dropped)))
+
+    def last(self, count: int, end: int | None = None) -> tuple[Second, ...]:
+        """The newest ``count`` seconds before position ``end`` (default: the end)."""
+        stop = self.end if end is None else end
+        return self.between(max(0, stop - count), stop)
+
+    def totals(self) -> tuple[Counts, tuple[Counts, ...]]:
+        """Counters since the start, over all probes and per probe."""
+        with self._lock:
+            return self._counts, self._slots
+
+    def clear_slots(self) -> None:
+        """Begin new per-probe totals: the probes were attached anew. Overall totals (losses) stay."""
+        with self._lock:
+            self._slots = ()
+
+
+def _add_slots(old: tuple[Counts, ...], new: tuple[Counts, ...]) -> tuple[Counts, ...]:
+    padded = old + (Counts(),) * (len(new) - len(old))
+    return tuple(a.plus(b) for a, b in zip(padded, new, strict=False)) + padded[len(new) :]

@@ -1,0 +1,1 @@
+"""What is known about ZFS itself: tables and parsers."""
