@@ -1,4 +1,4 @@
-"""What can go wrong, each with one sentence and the command that mends it. ``zfstop`` never shows a traceback for these."""
+"""What can go wrong, each with one sentence and the command that mends it: never a traceback."""
 
 from __future__ import annotations
 

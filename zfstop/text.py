@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import unicodedata
 
+from rich.cells import cell_len, get_character_cell_size
+
 _ELLIPSIS = "…"
 
 
 def visible(raw: bytes | str) -> str:
     """Return ``raw`` as text in which every invisible or acting character is spelled out.
 
-    Bytes that are not UTF-8 come out as ``\\xNN``; controls, C1, bidi, zero-width, surrogate, private and
+    Bytes that are not UTF-8 come out as ``\\xNN``; controls, C1, bidi, zero-width, blank, surrogate, private and
     unassigned characters as ``\\xNN`` or ``\\uNNNN``. The backslash itself is left alone: names are shown, not
-    round-tripped.
+    round-tripped. Visible text stays as it is when it comes through here again.
     """
     text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
     if text.isascii() and text.isprintable():
@@ -36,18 +38,23 @@ def _visible_char(char: str) -> str:
 
 
 def _joins(char: str) -> bool:
-    """Whether the character has no cell of its own, and so could hide or pile up on its neighbours."""
-    return char != " " and (unicodedata.combining(char) != 0 or unicodedata.category(char) in _NO_CELL)
+    """Whether the character has no cell of its own, or an empty one: it could hide or pile up on its neighbours."""
+    return (
+        unicodedata.combining(char) != 0
+        or unicodedata.category(char) in _NO_CELL
+        or char in _BLANK
+        or get_character_cell_size(char) == 0
+    )
 
 
 _NO_CELL = frozenset({"Mn", "Me", "Cf", "Zl", "Zp"})
+#: Letters and signs by category, nothing to see on a screen: Hangul fillers and the empty Braille pattern.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def cell_width(text: str) -> int:
-    """Columns that ``text`` (already visible) takes in a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    """Columns that ``text`` (already visible) takes in a terminal, by the same tables as the screen's."""
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

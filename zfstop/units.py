@@ -7,7 +7,9 @@ where somebody reads it.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
+
+from zfstop.text import fit, visible
 
 NS_PER_S = 1_000_000_000
 _TIME_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": NS_PER_S,
@@ -17,21 +19,27 @@ LONGEST_NS = 24 * 3600 * NS_PER_S
 
 
 def parse_time(text: str, default_unit: str) -> int:
-    """``"250us"`` -> 250000. A bare number is in ``default_unit``.
+    """``"250us"`` -> 250000. A bare number is in ``default_unit``; less than a nanosecond is one, not 0 ("all").
 
     Raises ValueError with a sentence for anything that is not a time of at most one day.
     """
     match = _NUMBER.fullmatch(text.strip().lower().replace("µ", "u").replace("μ", "u"))
     if match is None or (match[2] or default_unit) not in _TIME_UNITS:
-        raise ValueError(f"'{text}' is not a time; write a number with a unit, such as 250us, 10ms or 1s")
-    value = int(Decimal(match[1]) * _TIME_UNITS[match[2] or default_unit])
-    if value > LONGEST_NS:
-        raise ValueError(f"'{text}' is longer than a day")
-    return value
+        raise ValueError(
+            f"'{_quoted(text)}' is not a time; write a number with a unit, such as 250us, 10ms or 1s"
+        )
+    exact = Decimal(match[1]) * _TIME_UNITS[match[2] or default_unit]
+    if exact > LONGEST_NS:
+        raise ValueError(f"'{_quoted(text)}' is longer than a day")
+    return int(exact.to_integral_value(ROUND_CEILING))
+
+
+def _quoted(text: str) -> str:
+    return fit(visible(text[:40]), 40).rstrip()
 
 
 def format_time(ns: float) -> str:
-    """Three significant digits with a unit, at most 6 characters: ``999ns 1.23us 45.6ms 7.89s 12m34s 3h05m``."""
+    """Three significant digits with a unit, at most 6 characters: ``999ns 1.23us 45.6ms 7.89s 12m34s 3h05m 9d03h``."""
     ns = max(0, round(ns))
     if ns == 0:
         return "0"
@@ -41,12 +49,17 @@ def format_time(ns: float) -> str:
         value = ns / scale
         if value < 999.5 and not (unit == "s" and value >= 99.95):
             return _three_digits(value) + unit
-    seconds = round(ns / NS_PER_S)
-    if seconds < 100:
-        return f"{seconds}s"
+    return _long_time(round(ns / NS_PER_S))
+
+
+def _long_time(seconds: int) -> str:
     if seconds < 6000:
         return f"{seconds // 60}m{seconds % 60:02d}s"
-    return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+    minutes = seconds // 60
+    if minutes < 6000:
+        return f"{minutes // 60}h{minutes % 60:02d}m"
+    days, hours = divmod(minutes // 60, 24)
+    return f"{days}d{hours:02d}h" if days < 100 else f"{min(days, 99999)}d"
 
 
 def format_threshold(ns: int) -> str:
@@ -64,12 +77,12 @@ def format_threshold(ns: int) -> str:
 
 
 def format_size(size: float) -> str:
-    """Base 1024, three digits at most: ``512``, ``4K``, ``1.5M``, ``128K``."""
-    if size < 1024:
+    """Base 1024, at most 5 characters: ``512``, ``4K``, ``1.5M``, ``128K``, ``1023K``."""
+    if size < 1023.5:
         return str(round(size))
     for unit in "KMGTPE":
         size /= 1024
-        if size < 1023.95 or unit == "E":
+        if size < 1023.5 or unit == "E":
             break
     return (f"{size:.1f}" if size < 9.95 else f"{size:.0f}").removesuffix(".0") + unit
 
@@ -101,8 +114,8 @@ _STEPS = (1, 2, 5)
 
 
 def step_threshold(ns: int, up: bool) -> int:
-    """The next value of the 1-2-5 series above or below ``ns``: 0, 1us, 2us, 5us, ... 10ms, 20ms, ... 60s."""
-    ladder = [0] + [step * 10**power for power in range(3, 11) for step in _STEPS] + [10**11]
+    """The next value of the 1-2-5 series above or below ``ns``: 0, 1us, 2us, 5us, ... 10ms, 20ms, ... 100s."""
+    ladder: list[int] = [0] + [step * 10**power for power in range(3, 11) for step in _STEPS] + [10**11]
     if up:
         return next((value for value in ladder if value > ns), ladder[-1])
     return next((value for value in reversed(ladder) if value < ns), 0)

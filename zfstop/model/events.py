@@ -7,12 +7,14 @@ the two sides cannot drift apart. All integers are native-endian; times are nano
 from __future__ import annotations
 
 import errno
+import re
 import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
 _C_TYPES = {"Q": "unsigned long long", "q": "long long", "I": "unsigned int", "H": "unsigned short"}
 COMM_BYTES = 16
+_STAND_IN = re.compile(r"dev \d+:\d+", re.ASCII)
 
 #: (name, struct code). The run from ``path_id`` to ``flags`` is the group key and is compared as bytes.
 EVENT: tuple[tuple[str, str], ...] = (
@@ -56,6 +58,7 @@ COUNTERS = (
     "rejected",
     "unmatched",
     "pathless",
+    "filtered_dev",
 )
 
 _KEY_FIELDS = ("path_id", "cgroup", "comm", "pid", "dev", "uid", "slot", "flags")
@@ -148,8 +151,8 @@ def unknown_dataset(dev: int) -> str:
 
 
 def is_unknown(dataset: str) -> bool:
-    """Whether the name is a stand-in (a space cannot be followed by a device number in a dataset's name)."""
-    return dataset.startswith("dev ")
+    """Whether the name is a stand-in. A pool may be called ``dev`` or ``dev box``: the numbers tell."""
+    return dataset.startswith("dev ") and _STAND_IN.fullmatch(dataset) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from zfstop.model.events import Event, Key
-from zfstop.model.histogram import Buckets
+from zfstop.model.histogram import Buckets, merge
 from zfstop.model.state import Controls, Counts, total
 
 
@@ -26,6 +26,17 @@ class Stats:
     max_ns: int
     bytes: int
     buckets: Buckets
+
+    def plus(self, other: Stats) -> Stats:
+        """Both together."""
+        return Stats(
+            self.count + other.count,
+            self.errors + other.errors,
+            self.total_ns + other.total_ns,
+            max(self.max_ns, other.max_ns),
+            self.bytes + other.bytes,
+            merge((self.buckets, other.buckets)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

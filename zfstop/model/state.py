@@ -23,6 +23,7 @@ class Counts(NamedTuple):
     rejected: int = 0
     unmatched: int = 0
     pathless: int = 0
+    filtered_dev: int = 0
 
     def plus(self, other: Counts) -> Counts:
         """Member-wise sum."""

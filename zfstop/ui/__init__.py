@@ -1,1 +1,1 @@
-"""The screen. Only this package imports textual."""
+"""The screen: knows the model and a Feed, never the kernel. The only room that imports textual."""

@@ -1,0 +1,271 @@
+"""The background thread: drains the probes, closes a second every second, and is the history's only writer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from zfstop.errors import Exit, UserError
+from zfstop.kernel import host
+from zfstop.kernel.accumulate import Accumulator
+from zfstop.kernel.names import Names
+from zfstop.kernel.source import LiveSource
+from zfstop.model.events import Event
+from zfstop.model.history import History, Second
+from zfstop.model.state import Controls, Counts, Host, Phase, ProbeReport, Status
+from zfstop.mounts import Mounts, known_datasets
+from zfstop.text import visible
+from zfstop.zfs.operations import mask_of
+
+_POLL_SECONDS = 0.05
+_WAIT_FOR_ZFS_SECONDS = 0.5
+#: Whole events kept in each second, for the detail of a row.
+KEEP_EVENTS = 250
+_TAP_CHUNKS = 64
+
+
+class Collector:
+    """A live :class:`zfstop.feed.Feed`.
+
+    With ``tap`` every event is also put, decoded, into a bounded queue; while that is full the collector waits,
+    the ring fills, and the kernel counts what is lost: a slow reader of ``trace`` is never lied to.
+    """
+
+    def __init__(self, controls: Controls, *, keep_events: int = KEEP_EVENTS, tap: bool = False) -> None:
+        self._history = History()
+        self._controls = controls
+        self._asked = controls
+        self._keep = keep_events
+        self._status = Status(Phase.STARTING, "starting")
+        self._host = host.describe()
+        self._probes = ProbeReport()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="zfstop-collector", daemon=True)
+        self._datasets: tuple[str, ...] = ()
+        self.tap: queue.Queue[Sequence[Event]] | None = queue.Queue(_TAP_CHUNKS) if tap else None
+        self.error: UserError | None = None
+        self.attach_seconds: tuple[float, ...] = ()
+
+    @property
+    def history(self) -> History:
+        """Where the seconds go."""
+        return self._history
+
+    def status(self) -> Status:
+        """What is going on."""
+        return self._status
+
+    def host(self) -> Host:
+        """This host."""
+        return self._host
+
+    def probes(self) -> ProbeReport:
+        """What is attached."""
+        return self._probes
+
+    def controls(self) -> Controls:
+        """What was asked for last."""
+        with self._lock:
+            return self._asked
+
+    def control(self, controls: Controls) -> None:
+        """Ask for other filters; the thread puts them in force within milliseconds."""
+        check_datasets(controls, self.datasets())
+        with self._lock:
+            self._asked = controls
+        self._wake.set()
+
+    def datasets(self) -> tuple[str, ...]:
+        """Known datasets, as of the last second."""
+        return self._datasets
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Begin to end: what is in the ring still goes through the tap."""
+        self._stop.set()
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Detach and wait for it; what was not read from the tap is given up."""
+        self.tap = None
+        self.request_stop()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(5)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread.is_alive()
+
+    # From here on everything runs in the thread.
+
+    def _run(self) -> None:
+        try:
+            self._wait_and_trace()
+        except UserError as error:
+            self._fail(error)
+        except Exception as error:  # a bug of ours: the screen must say so rather than stand still
+            text = visible(f"{type(error).__name__}: {error}")
+            self._fail(
+                UserError(Exit.INTERNAL, f"the collector stopped: {text}", "report this as a bug of zfstop")
+            )
+
+    def _fail(self, error: UserError) -> None:
+        self.error = error
+        self._status = Status(Phase.FAILED, error.sentence, error.problem)
+
+    def _wait_and_trace(self) -> None:
+        with contextlib.closing(Mounts()) as mounts:
+            while not self._stop.is_set():
+                self._datasets = known_datasets(mounts)
+                if not host.zfs_loaded():
+                    self._wait_for_zfs()
+                    continue
+                with contextlib.closing(LiveSource()) as source:
+                    self._trace(source, mounts)
+
+    def _wait_for_zfs(self) -> None:
+        missing = host.no_zfs()
+        note = f"{missing.sentence}; waiting for it"
+        self._status = Status(Phase.WAITING, note, missing.problem)
+        self._stop.wait(_WAIT_FOR_ZFS_SECONDS)
+
+    def _trace(self, source: LiveSource, mounts: Mounts) -> None:
+        identity = host.zfs_identity()
+        self._host = host.describe()
+        self._status = Status(Phase.STARTING, "starting")
+        source.open(self._stage, self._stop.is_set)
+        self._probes = source.loaded.report
+        self.attach_seconds = source.loaded.seconds
+        self._history.clear_slots()
+        self._apply(source, mounts, self.controls())
+        self._status = Status(Phase.LIVE, "")
+        _Tracing(self, source, mounts).run(lambda: self._stop.is_set() or host.zfs_identity() != identity)
+
+    def _stage(self, text: str) -> None:
+        self._status = Status(Phase.STARTING, text)
+
+    def _apply(self, source: LiveSource, mounts: Mounts, controls: Controls) -> None:
+        devs = None
+        if controls.datasets:
+            devs = frozenset(dev for dev, name in mounts.devices().items() if controls.wants_dataset(name))
+        source.apply(controls.threshold_ns, mask_of(controls.ops), controls.pids, devs)
+        self._controls = controls
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """Put events into the tap; waits while it is full, also at the end, unless the reader has gone."""
+        while (tap := self.tap) is not None:
+            try:
+                tap.put(events, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def refresh_controls(self, source: LiveSource, mounts: Mounts, remounted: bool) -> None:
+        """Put asked filters in force; device filters also after a change of the mount table."""
+        asked = self.controls()
+        if asked != self._controls or (remounted and asked.datasets):
+            self._apply(source, mounts, asked)
+
+    def append(self, second: Second, mounts: Mounts) -> None:
+        """One second to the history."""
+        self._history.append(second)
+        self._datasets = known_datasets(mounts)
+
+    @property
+    def keep(self) -> int:
+        """Whole events kept in each second."""
+        return self._keep
+
+    @property
+    def in_force(self) -> Controls:
+        """What the kernel filters by now."""
+        return self._controls
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not past a change of the controls or the end."""
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+
+class _Tracing:
+    """The loop from attach to detach."""
+
+    def __init__(self, collector: Collector, source: LiveSource, mounts: Mounts) -> None:
+        self._collector = collector
+        self._source = source
+        self._mounts = mounts
+        self._names = Names(source.loaded.slots, source.paths, mounts)
+        self._second = Accumulator(collector.keep)
+        self._counts: tuple[Counts, ...] = tuple(Counts() for _ in source.loaded.slots)
+        self._begun = time.monotonic_ns()
+
+    def run(self, ended: Callable[[], bool]) -> None:
+        """Until ``ended``; the last, partial second is closed too."""
+        while True:
+            last = ended()
+            self._collector.refresh_controls(self._source, self._mounts, self._mounts.changed())
+            self._drain()
+            if last or time.monotonic_ns() - self._begun >= 1_000_000_000:
+                self._close_second()
+            if last:
+                return
+            self._collector.sleep(_POLL_SECONDS)
+
+    def _drain(self) -> None:
+        for chunk in self._source.drain():
+            self._second.add(chunk)
+            if self._collector.tap is not None:
+                self._collector.offer(self._names.events(chunk))
+
+    def _close_second(self) -> None:
+        now, counts = time.monotonic_ns(), self._source.counts()
+        groups, events, thinned = self._second.close(self._names)
+        self._source.paths.tidy()
+        self._collector.append(
+            Second(
+                clock=time.time(),
+                mono_ns=now,
+                length_ns=now - self._begun,
+                controls=self._collector.in_force,
+                groups=groups,
+                events=events,
+                thinned=thinned,
+                slots=tuple(a.minus(b) for a, b in zip(counts, self._counts, strict=True)),
+            ),
+            self._mounts,
+        )
+        self._counts, self._begun = counts, now
+
+
+def check_datasets(controls: Controls, known: tuple[str, ...]) -> None:
+    """Raise for a pool or dataset nobody knows, listing the known ones; not while nothing is known at all."""
+    unknown = sorted(controls.datasets - set(known))
+    if not unknown or not known:
+        return
+    shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+    raise UserError(
+        Exit.UNKNOWN_NAME,
+        f"there is no pool or dataset '{visible(unknown[0])}'; known: {shown}",
+        "zfs list -o name",
+    )
+
+
+def check_pids(pids: frozenset[int]) -> None:
+    """Raise for a PID that no process has."""
+    missing = sorted(pid for pid in pids if not os.path.exists(f"/proc/{pid}"))
+    if missing:
+        raise UserError(
+            Exit.UNKNOWN_NAME,
+            f"there is no process {missing[0]}",
+            "ps -e, or leave -p out and filter with P later",
+        )

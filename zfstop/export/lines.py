@@ -1,0 +1,172 @@
+"""Events as lines: ``text`` for eyes, ``csv`` with zfsslower's columns, ``json`` one object a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from zfstop.model.events import Event
+from zfstop.model.state import Controls, Counts, Host, ProbeReport, total
+from zfstop.text import fit
+from zfstop.units import NS_PER_S, format_size, format_threshold, format_time
+from zfstop.zfs.operations import BY_NAME
+
+#: CLOCK_MONOTONIC ns -> wall clock ns of the same moment.
+Clock = Callable[[int], int]
+CSV_HEADER = "ENDTIME_us,TASK,PID,TYPE,BYTES,OFFSET_b,LATENCY_us,FILE"
+
+
+class Lines:
+    """One format. ``head`` when attached, ``event`` for each, ``tail`` at the end; all end without newline."""
+
+    def head(self, host: Host, controls: Controls, probes: ProbeReport) -> str:
+        """The first line."""
+        raise NotImplementedError
+
+    def event(self, event: Event) -> str:
+        """One operation."""
+        raise NotImplementedError
+
+    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+        """The last line, if the format has one."""
+        raise NotImplementedError
+
+
+class Text(Lines):
+    """Columns for eyes, at least 80 wide; the path comes last and is never cut."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def head(self, host: Host, controls: Controls, probes: ProbeReport) -> str:
+        """Column names."""
+        return f"{'TIME':15} {'LAT':>6} OP {'SIZE':>5} {'OFFSET':>6} {'PID':>7} {'COMMAND':15} DATASET:FILE"
+
+    def event(self, event: Event) -> str:
+        """``15:04:05.123456 45.6ms R   128K   1.5M   12345 dd              tank/data:dir/file``"""
+        when = _local(self._clock(event.ts_ns)).strftime("%H:%M:%S.%f")
+        size = "-" if event.size is None else format_size(event.size)
+        offset = "-" if event.offset is None else format_size(event.offset)
+        failed = f"  {event.errno}" if event.errno else ""
+        letter = BY_NAME[event.key.op].letter
+        return (
+            f"{when} {format_time(event.latency_ns):>6} {letter:2} {size:>5} {offset:>6} {event.key.pid:>7} "
+            f"{fit(event.key.comm, 15)} {event.key.dataset}:{event.key.path}{failed}"
+        )
+
+    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+        """Losses, only when there are any."""
+        if not counts.losses:
+            return None
+        return (
+            f"LOST {counts.lost} (ring full)  FULL {counts.full} (in-flight map)  REJECTED {counts.rejected}"
+        )
+
+
+class Csv(Lines):
+    """zfsslower's columns, so that scripts keep working; a failed call has 0 bytes, a whole-file fsync too."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def head(self, host: Host, controls: Controls, probes: ProbeReport) -> str:
+        """The header zfsslower prints."""
+        return CSV_HEADER
+
+    def event(self, event: Event) -> str:
+        """ENDTIME is CLOCK_MONOTONIC in us, as zfsslower has it; FILE is dataset:path."""
+        moved = event.key.op in ("read", "write") and event.result > 0
+        row = (
+            event.ts_ns // 1000, event.key.comm, event.key.pid, BY_NAME[event.key.op].letter,
+            event.result if moved else 0, event.offset or 0, event.latency_ns // 1000,
+            f"{event.key.dataset}:{event.key.path}",
+        )  # fmt: skip
+        out = io.StringIO()
+        csv.writer(out, lineterminator="").writerow(row)
+        return out.getvalue()
+
+    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+        """CSV has no room for it; trace says losses on stderr."""
+        return None
+
+
+class Json(Lines):
+    """One object a line; all text is ASCII-safe JSON."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def head(self, host: Host, controls: Controls, probes: ProbeReport) -> str:
+        """``{"type":"start"}``: attached, with what is in force."""
+        return _dump(
+            {
+                "type": "start",
+                "host": host.name,
+                "kernel": host.kernel,
+                "zfs": host.zfs,
+                "threshold_ns": controls.threshold_ns,
+                "threshold": format_threshold(controls.threshold_ns),
+                "pids": sorted(controls.pids),
+                "datasets": sorted(controls.datasets),
+                "probes": [{"op": p.op, "symbol": p.symbol, "module": p.module, "decoder": p.decoder, "kind": p.kind}
+                           for p in probes.attached],
+                "not_attached": [{"op": p.op, "symbol": p.symbol, "reason": p.reason} for p in probes.rejected],
+            }
+        )  # fmt: skip
+
+    def event(self, event: Event) -> str:
+        """The fields of issue and README; ``size`` null means the whole file (fsync) or none (open)."""
+        return _dump(event_fields(event, self._clock))
+
+    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+        """``{"type":"summary"}`` with the books of every operation."""
+        per = {name: item._asdict() for name, item in per_op.items()}
+        return _dump({"type": "summary", **counts._asdict(), "per_op": per})
+
+
+def event_fields(event: Event, clock: Clock) -> dict[str, Any]:
+    """One event as a JSON object."""
+    key = event.key
+    return {
+        "type": "event",
+        "time": _local(clock(event.ts_ns)).isoformat(timespec="microseconds"),
+        "ts_ns": event.ts_ns,
+        "op": key.op,
+        "latency_ns": event.latency_ns,
+        "pid": key.pid,
+        "tid": event.tid,
+        "comm": key.comm,
+        "uid": key.uid,
+        "cgroup": key.cgroup,
+        "pool": key.pool or None,
+        "dataset": key.dataset,
+        "path": key.path,
+        "offset": event.offset,
+        "size": event.size,
+        "result": event.result,
+        "errno": event.errno,
+        "symbol": key.symbol,
+    }
+
+
+def _local(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / NS_PER_S).astimezone()
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+FORMATS: dict[str, Callable[[Clock], Lines]] = {"text": Text, "csv": Csv, "json": Json}
+
+
+def per_operation(ops: Iterable[str], slots: Iterable[Counts]) -> dict[str, Counts]:
+    """Slot counters summed by operation."""
+    result: dict[str, Counts] = {}
+    for op, counts in zip(ops, slots, strict=False):
+        result[op] = total((result.get(op, Counts()), counts))
+    return result

@@ -1,0 +1,172 @@
+"""bpf(2), perf_event_open(2) and their structures, by ctypes: what both the loader and the screen's process call.
+
+Nothing here imports bcc or anything else of zfstop's, because the loader runs under another Python.
+Every call raises OSError with the errno of the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+
+MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD = 1, 2, 3, 4, 5
+OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_GET_FD_BY_ID, BTF_GET_NEXT_ID, LINK_CREATE = 15, 17, 19, 23, 28
+PROG_TYPE_KPROBE, PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 2, 17, 26
+TRACE_FENTRY, TRACE_FEXIT, PERF_EVENT = 24, 25, 41
+
+_NUMBERS = {"x86_64": (321, 298), "aarch64": (280, 241)}
+_PERF_FLAG_FD_CLOEXEC = 8
+_IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def syscall_numbers() -> tuple[int, int]:
+    """Numbers of bpf and perf_event_open here; OSError(ENOSYS) on another architecture."""
+    try:
+        return _NUMBERS[platform.machine()]
+    except KeyError:
+        raise OSError(errno.ENOSYS, f"zfstop does not know {platform.machine()}") from None
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """bpf(command, attributes); returns its non-negative result."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    return _checked(_libc.syscall(syscall_numbers()[0], command, buffer, len(attributes)))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+    """Where a buffer lies, for a pointer member of an attribute struct."""
+    return ctypes.addressof(buffer)
+
+
+def map_lookup(fd: int, key: bytes, size: int) -> bytes | None:
+    """The value of ``size`` bytes at ``key``, or None when the key is not there."""
+    key_buffer, value = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(size)
+    try:
+        bpf(MAP_LOOKUP_ELEM, struct.pack("=I4xQQQ", fd, address(key_buffer), address(value), 0))
+    except FileNotFoundError:
+        return None
+    return value.raw
+
+
+def map_update(fd: int, key: bytes, value: bytes) -> None:
+    """Store ``value`` at ``key``."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    value_buffer = ctypes.create_string_buffer(value, len(value))
+    bpf(MAP_UPDATE_ELEM, struct.pack("=I4xQQQ", fd, address(key_buffer), address(value_buffer), 0))
+
+
+def map_delete(fd: int, key: bytes) -> None:
+    """Remove ``key``; nothing happens when it is not there."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    try:
+        bpf(MAP_DELETE_ELEM, struct.pack("=I4xQQQ", fd, address(key_buffer), 0, 0))
+    except FileNotFoundError:
+        return
+
+
+def map_keys(fd: int, size: int, limit: int) -> list[bytes]:
+    """At most ``limit`` keys of ``size`` bytes. Keys that come or go meanwhile may be missed or seen."""
+    keys: list[bytes] = []
+    current = ctypes.create_string_buffer(size)
+    following = ctypes.create_string_buffer(size)
+    pointer = 0
+    while len(keys) < limit:
+        try:
+            bpf(MAP_GET_NEXT_KEY, struct.pack("=I4xQQ", fd, pointer, address(following)))
+        except FileNotFoundError:
+            break
+        keys.append(following.raw)
+        current.raw = following.raw
+        pointer = address(current)
+    return keys
+
+
+def load_program(
+    code: bytes, kind: int, name: str, attach_type: int = 0, btf_id: int = 0, btf_fd: int = 0, *, log: int = 0
+) -> tuple[int, str]:
+    """Load a program; returns (descriptor, "") or, with ``log`` bytes of verifier log, (-errno, log)."""
+    instructions = ctypes.create_string_buffer(code, len(code))
+    licence = ctypes.create_string_buffer(b"Dual MIT/GPL")
+    text = ctypes.create_string_buffer(max(log, 1))
+    attributes = struct.pack(
+        "=IIQQIIQII16sIIIIQIIQIII4x",
+        *(kind, len(code) // 8, address(instructions), address(licence)),
+        *(1 if log else 0, log, address(text) if log else 0, 0, 0, name.encode()[:15], 0, attach_type),
+        *(0, 0, 0, 0, 0, 0, 0, btf_id, btf_fd),
+    )
+    try:
+        return bpf(PROG_LOAD, attributes), ""
+    except OSError as failure:
+        return -(failure.errno or errno.EINVAL), text.value.decode("utf-8", "replace")
+
+
+def attach_tracing(program: int) -> int:
+    """Attach a loaded fentry or fexit (or raw tracepoint without name) program; returns the link."""
+    return bpf(RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", 0, program))
+
+
+def attach_kprobe(program: int, symbol: str, returns: bool) -> list[int]:
+    """Attach to the entry or return of ``symbol`` by the kprobe PMU: gone with its descriptors, also by SIGKILL.
+
+    Returns the descriptors that keep it: the perf event and, from Linux 5.15, a link.
+    """
+    event = _open_kprobe(symbol, returns)
+    try:
+        return [event, *_bind(event, program)]
+    except OSError:
+        os.close(event)
+        raise
+
+
+def _open_kprobe(symbol: str, returns: bool) -> int:
+    with open("/sys/bus/event_source/devices/kprobe/type") as file:
+        kind = int(file.read())
+    name = ctypes.create_string_buffer(symbol.encode())
+    # struct perf_event_attr: bit 0 of config is "retprobe", config1 points to the name.
+    attributes = struct.pack("=IIQQQQQIIQQ40x", kind, 112, int(returns), 0, 0, 0, 0, 0, 0, address(name), 0)
+    buffer = ctypes.create_string_buffer(attributes, 112)
+    return _checked(_libc.syscall(syscall_numbers()[1], buffer, -1, 0, -1, _PERF_FLAG_FD_CLOEXEC))
+
+
+def _bind(event: int, program: int) -> list[int]:
+    links = []
+    try:
+        links.append(bpf(LINK_CREATE, struct.pack("=IIII", program, event, PERF_EVENT, 0)))
+    except OSError as failure:
+        if failure.errno != errno.EINVAL:
+            raise
+        _checked(_libc.ioctl(event, _IOC_SET_BPF, program))
+    _checked(_libc.ioctl(event, _IOC_ENABLE, 0))
+    return links
+
+
+def btf_object(name: str) -> int:
+    """A descriptor of the BTF object of a module (or "vmlinux"); FileNotFoundError when there is none."""
+    current = 0
+    while True:
+        attributes = ctypes.create_string_buffer(struct.pack("=III4x", current, 0, 0), 16)
+        # BPF_BTF_GET_NEXT_ID writes the next id into its attributes.
+        _checked(_libc.syscall(syscall_numbers()[0], BTF_GET_NEXT_ID, attributes, 16))
+        current = struct.unpack_from("=I", attributes.raw, 4)[0]
+        fd = bpf(BTF_GET_FD_BY_ID, struct.pack("=III4x", current, 0, 0))
+        if _btf_name(fd) == name:
+            return fd
+        os.close(fd)
+
+
+def _btf_name(fd: int) -> str:
+    name = ctypes.create_string_buffer(64)
+    info = ctypes.create_string_buffer(struct.pack("=QIIQII", 0, 0, 0, address(name), 64, 1), 32)
+    bpf(OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, 32, ctypes.addressof(info)))
+    return name.value.decode()

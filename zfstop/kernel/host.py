@@ -1,0 +1,232 @@
+"""What this host is and lacks: read before anything is compiled, so that a failure has a sentence, not an errno."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import importlib.util
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+from zfstop.errors import Exit, UserError
+from zfstop.kernel.resolver import Facts
+from zfstop.model.state import Host
+from zfstop.mounts import zfs_fuse_mounted
+from zfstop.text import visible
+
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
+_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+_ZFS_MODULE = "/sys/module/zfs"
+
+
+def read(path: str) -> str:
+    """A small file as text, stripped; empty when it cannot be read."""
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def describe() -> Host:
+    """Names and versions for the status line."""
+    return Host(visible(platform.node()), platform.release(), read(f"{_ZFS_MODULE}/version") or "not loaded")
+
+
+def require_privileges() -> None:
+    """Raise unless the capabilities for BPF and tracing are there."""
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)", read("/proc/self/status"), re.MULTILINE)
+    caps = int(match[1], 16) if match else 0
+    have = {bit for bit in (_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF) if caps >> bit & 1}
+    if _CAP_SYS_ADMIN in have or {_CAP_PERFMON, _CAP_BPF} <= have:
+        return
+    if os.geteuid() != 0:
+        raise UserError(
+            Exit.NOT_ROOT,
+            "live use needs root (or the capabilities CAP_BPF and CAP_PERFMON)",
+            f"sudo {_own_command()}    (without root: zfstop --demo)",
+        )
+    raise UserError(
+        Exit.NOT_ROOT,
+        "root here lacks the capabilities CAP_BPF and CAP_PERFMON (a container, most likely)",
+        "run zfstop on the host, or give the container CAP_BPF, CAP_PERFMON and the host's PID namespace",
+    )
+
+
+def _own_command() -> str:
+    """How to call this very program under sudo, whose PATH does not hold a venv."""
+    name = sys.argv[0]
+    return os.path.abspath(name) if os.path.basename(name) == "zfstop" else f"{sys.executable} -m zfstop"
+
+
+def require_kernel() -> None:
+    """Raise if this kernel cannot be traced at all."""
+    if "[confidentiality]" in read("/sys/kernel/security/lockdown"):
+        raise UserError(
+            Exit.LOCKDOWN,
+            "the kernel is locked down in confidentiality mode, which forbids kprobes and reading kernel memory",
+            "boot with lockdown=integrity (what Secure Boot alone sets), which allows both",
+        )
+    if not os.path.exists("/sys/bus/event_source/devices/kprobe"):
+        raise UserError(
+            Exit.NO_KPROBES,
+            f"this kernel ({platform.release()}) was built without kprobes (CONFIG_KPROBE_EVENTS), so nothing in it "
+            "can be traced",
+            "boot your distribution's kernel; to look at the screen: zfstop --demo",
+        )
+
+
+def zfs_loaded() -> bool:
+    """Whether ZFS is in the kernel: as a module or built in."""
+    return os.path.isdir(_ZFS_MODULE)
+
+
+def zfs_identity() -> tuple[int, int] | None:
+    """Changes when the zfs module is unloaded and loaded again; None without it."""
+    try:
+        status = os.stat(_ZFS_MODULE)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_ctime_ns
+
+
+def no_zfs() -> UserError:
+    """Why there is no ZFS to trace, with the way out."""
+    if zfs_fuse_mounted():
+        return UserError(
+            Exit.NO_ZFS,
+            "the pool here is served by zfs-fuse, a user program, and passes no kernel function that zfstop traces",
+            "import the pool with OpenZFS: modprobe zfs, then zpool import",
+        )
+    return UserError(Exit.NO_ZFS, "the zfs module is not loaded", "modprobe zfs")
+
+
+def kallsyms() -> bytes:
+    """The whole symbol table, read once."""
+    try:
+        return Path("/proc/kallsyms").read_bytes()
+    except OSError as failure:
+        raise UserError(
+            Exit.NO_PROBE, f"/proc/kallsyms cannot be read ({failure.strerror})", "mount -t proc proc /proc"
+        ) from None
+
+
+def facts() -> tuple[Facts, tuple[str, ...]]:
+    """What the resolver should know, and notes for the symbols panel about what could not be read."""
+    notes = []
+    if not any(os.path.exists(f"{place}/available_filter_functions") for place in _TRACEFS):
+        notes.append(
+            "tracefs is not mounted; not needed, but other tools want it: mount -t tracefs nodev /sys/kernel/tracing"
+        )
+    blacklist = None
+    with contextlib.suppress(OSError):
+        lines = Path("/sys/kernel/debug/kprobes/blacklist").read_text().splitlines()
+        blacklist = frozenset(line.split("\t")[-1].split()[0] for line in lines if line.strip())
+    if blacklist is None:
+        notes.append("the kprobe blacklist cannot be read (debugfs is not mounted or not allowed)")
+    kinds = tuple(filter(None, os.environ.get("ZFSTOP_ATTACH", "fentry,kprobe").split(",")))
+    module_btf = os.path.exists("/sys/kernel/btf/zfs") and not btf_hidden()
+    if not module_btf:
+        notes.append("module zfs has no BTF: attached by kprobe pairs, whose returns are limited to "
+                     "2 x CPUs sleeping calls per function; more are missed")  # fmt: skip
+    return Facts(module_btf, blacklist, tuple(kind for kind in kinds if kind in ("fentry", "kprobe"))), tuple(
+        notes
+    )
+
+
+def btf_hidden() -> bool:
+    """Whether the user asked to do without BTF (``ZFSTOP_BTF=``, for tests and odd kernels)."""
+    return os.environ.get("ZFSTOP_BTF") == ""
+
+
+def needs_headers() -> bool:
+    """Whether offsets must come from installed kernel headers; raises if there are none either."""
+    if os.path.exists("/sys/kernel/btf/vmlinux") and not btf_hidden():
+        return False
+    release = platform.release()
+    if os.path.exists(f"/lib/modules/{release}/build/include/linux/kconfig.h") or glob.glob(
+        f"/lib/modules/{release}/source/include/linux/kconfig.h"
+    ):
+        return True
+    if os.path.exists("/sys/kernel/kheaders.tar.xz"):
+        return True
+    raise UserError(
+        Exit.NO_BTF,
+        f"this kernel has no BTF (/sys/kernel/btf/vmlinux) and no headers of {release} are installed",
+        header_command(release),
+    )
+
+
+def _os_family() -> str:
+    text = read("/etc/os-release")
+    words = " ".join(re.findall(r'^ID(?:_LIKE)?="?([^"\n]*)', text, re.MULTILINE))
+    return next(
+        (name for name in ("debian", "ubuntu", "fedora", "rhel", "arch", "suse") if name in words), ""
+    )
+
+
+def bcc_command() -> str:
+    """How bcc's Python binding is installed here."""
+    return {
+        "fedora": "dnf install python3-bcc",
+        "rhel": "dnf install python3-bcc",
+        "arch": "pacman -S python-bcc",
+        "suse": "zypper install python3-bcc",
+    }.get(_os_family(), "apt-get install python3-bpfcc")
+
+
+def header_command(release: str) -> str:
+    """How kernel headers are installed here."""
+    return {
+        "fedora": f"dnf install kernel-devel-{release}",
+        "rhel": f"dnf install kernel-devel-{release}",
+        "arch": "pacman -S linux-headers",
+        "suse": "zypper install kernel-default-devel",
+    }.get(_os_family(), f"apt-get install linux-headers-{release}")
+
+
+def bcc_pythons() -> list[str]:
+    """Pythons that have the real bcc, in order: ZFSTOP_BCC_PYTHON, this one, the distribution's.
+
+    The real one has libbcc.py in it; the package of that name on PyPI is something else. Raises when none has.
+    """
+    chosen = os.environ.get("ZFSTOP_BCC_PYTHON")
+    if chosen:
+        if not os.access(chosen, os.X_OK):
+            raise UserError(
+                Exit.NO_BCC, f"ZFSTOP_BCC_PYTHON={visible(chosen)} cannot be run", "unset ZFSTOP_BCC_PYTHON"
+            )
+        return [chosen]
+    own = _own_bcc()
+    found = [sys.executable] if own == "real" else []
+    found += [path for path in _distribution_pythons() if path not in found]
+    if found:
+        return found
+    if own == "other":
+        raise UserError(
+            Exit.NO_BCC,
+            "the package 'bcc' in this Python is not the BPF Compiler Collection (PyPI's 'bcc' is something else)",
+            f"pip uninstall bcc; {bcc_command()}",
+        )
+    raise UserError(
+        Exit.NO_BCC, "the Python binding of bcc is not installed (it is not on PyPI)", bcc_command()
+    )
+
+
+def _own_bcc() -> str:
+    spec = importlib.util.find_spec("bcc")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    if any(os.path.exists(os.path.join(place, "libbcc.py")) for place in places):
+        return "real"
+    return "other" if spec else "none"
+
+
+def _distribution_pythons() -> list[str]:
+    """/usr/bin/python3 where its packages hold bcc, else the versioned one that bcc was installed for."""
+    if glob.glob("/usr/lib/python3/dist-packages/bcc/libbcc.py"):
+        return ["/usr/bin/python3"]
+    found = glob.glob("/usr/lib*/python3*/site-packages/bcc/libbcc.py")
+    versions = [match[1] for path in found if (match := re.search(r"/(python3\.\d+)/", path))]
+    return [f"/usr/bin/{name}" for name in versions if os.access(f"/usr/bin/{name}", os.X_OK)]

@@ -1,0 +1,1 @@
+/* bcc asks for this file by name; nothing in it is needed. */

@@ -1,0 +1,283 @@
+"""Compile, load, attach, hand over, exit. Run as ``PYTHON -I loader.py SOCKET_FD``; nothing imports it.
+
+It runs under the Python that has bcc and needs nothing else. It reads one JSON request from the socket, reports
+its stages as JSON messages, and sends the descriptors of maps, programs and links with the last one. When it
+exits, the receiver's copies keep everything alive; when the receiver dies, the kernel drops all of it.
+
+Request: {"probes": [{"slot", "op", "bit", "tier", "symbol", "decoder", "kinds"}], "sizes": {MACRO: int},
+          "headers": bool}
+Messages: {"stage": text}, then {"done": {...}} with descriptors, or {"error": {"kind", "text"}}.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import importlib.util
+import itertools
+import json
+import mmap
+import os
+import socket
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+MAPS = ("settings", "counters", "pids", "devs", "in_flight", "sent_paths", "events", "paths")
+_MODULE_DECODERS = frozenset({"znode_uio", "znode_sync"})
+_LOG_BYTES = 1 << 20
+#: A program that ran before its return was attached would count calls that never end: attach returns first.
+_PAIR = (("return", True), ("entry", False))
+
+
+class Failed(Exception):
+    """The loading cannot go on. ``kind`` is a word that source.py turns into an error for the user."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def _sibling(name: str) -> ModuleType:
+    """A module of this directory, by file: the path of the screen's Python must not leak into this one."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(_HERE, name + ".py"))
+    if spec is None or spec.loader is None:
+        raise Failed("internal", f"{name}.py is missing beside the loader")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bpf = _sibling("bpf")
+offsets = _sibling("offsets")
+
+
+class Channel:
+    """The socket to the screen's process."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+
+    def request(self) -> dict[str, Any]:
+        """The one request."""
+        result: dict[str, Any] = json.loads(self._socket.recv(1 << 20))
+        return result
+
+    def stage(self, text: str) -> None:
+        """What is going on, for the screen."""
+        self.send({"stage": text})
+
+    def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+        """One message with at most 253 descriptors (the kernel's limit for one)."""
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        self._socket.sendmsg([json.dumps(message).encode()], ancillary)
+
+
+def _offset_macros(request: dict[str, Any]) -> tuple[dict[str, int], str | None]:
+    """Macro -> offset, and why the module's own structs are unknown (None when they are known)."""
+    if request["headers"]:
+        return {}, "the kernel's BTF is not used"
+    known: dict[str, int] = offsets.resolve(offsets.Btf(), offsets.KERNEL_OFFSETS)
+    try:
+        return known | offsets.resolve(offsets.Btf("zfs"), offsets.MODULE_OFFSETS), None
+    except offsets.Missing as missing:
+        return known, str(missing)
+
+
+_HEADER_TEXT = """
+#include <uapi/linux/ptrace.h>
+#include <linux/fs.h>
+#include <linux/dcache.h>
+#include <linux/uio.h>
+"""
+_OWN_TEXT = "#include <linux/types.h>\n#include <uapi/linux/ptrace.h>\n"
+
+
+def _header_macros() -> list[str]:
+    lines = []
+    for macro, (type_name, path) in offsets.KERNEL_OFFSETS.items():
+        lines.append(f"#define {macro} __builtin_offsetof(struct {type_name}, {path})")
+    return lines
+
+
+def _program_text(request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]) -> str:
+    with open(os.path.join(_HERE, "program.c"), encoding="utf-8") as file:
+        body = file.read()
+    head = [_HEADER_TEXT if request["headers"] else _OWN_TEXT, request["structs"]]
+    numbers = macros | request["sizes"] | {"SLOTS": 1 + max(probe["slot"] for probe in probes)}
+    head += [f"#define {macro} {int(value)}" for macro, value in numbers.items()]
+    head += _header_macros() if request["headers"] else []
+    tail = [f"PROBE({int(p['slot'])}, {int(p['bit'])}ULL, {_word(p['decoder'])})" for p in probes]
+    return "\n".join([*head, body, *tail, ""])
+
+
+def _word(text: str) -> str:
+    """A decoder's name: letters and underscores only, whatever the request says."""
+    if not text.replace("_", "").isalpha() or not text.isascii():
+        raise Failed("internal", f"'{text}' is not the name of a decoder")
+    return text
+
+
+def _compile(text: str, own_headers: bool) -> Any:
+    if own_headers:
+        os.environ["BCC_KERNEL_SOURCE"] = _HERE
+    try:
+        import bcc
+    except (ImportError, OSError) as failure:
+        raise Failed("no-bcc", str(failure)) from None
+    if not hasattr(bcc, "BPF"):
+        raise Failed("wrong-bcc", f"{getattr(bcc, '__file__', 'bcc')} is not the BPF Compiler Collection")
+    # A warning of clang would be printed for every compile, and means nothing for text that is tested.
+    flags = ["-w", "-fms-extensions", f"-DZFSTOP_PAGE_SIZE={mmap.PAGESIZE}"]
+    try:
+        return bcc.BPF(text=text.encode(), cflags=flags)
+    except Exception as failure:  # bcc raises bare Exception for everything
+        raise Failed("compile", str(failure)) from None
+
+
+class Attacher:
+    """Loads and attaches the programs of a compiled module, pair by pair."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._zfs: tuple[Any, int] | None = None
+
+    def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]] | str:
+        """(kind, descriptors) of the first kind that works, or why none did."""
+        reasons = []
+        for kind in probe["kinds"]:
+            kept: list[int] = []
+            try:
+                for side, returns in _PAIR:
+                    kept += self._attach_side(probe, kind, side, returns)
+                return kind, kept
+            except (OSError, offsets.Missing) as failure:
+                reasons.append(f"{kind}: {_reason(failure)}")
+                for fd in kept:
+                    os.close(fd)
+        return "; ".join(reasons)
+
+    def _attach_side(self, probe: dict[str, Any], kind: str, side: str, returns: bool) -> list[int]:
+        name = f"zfstop_{probe['op'][:6]}_{side[0]}"
+        if kind == "kprobe":
+            program = self._load(f"kprobe_{side}_{probe['slot']}", name, bpf.PROG_TYPE_KPROBE)
+            return [program, *bpf.attach_kprobe(program, probe["symbol"], returns)]
+        btf_id, btf_fd = self._target(probe["symbol"])
+        function = f"{'fexit' if returns else 'fentry'}_{probe['slot']}"
+        attach_type = bpf.TRACE_FEXIT if returns else bpf.TRACE_FENTRY
+        program = self._load(function, name, bpf.PROG_TYPE_TRACING, attach_type, btf_id, btf_fd)
+        return [program, bpf.attach_tracing(program)]
+
+    def _target(self, symbol: str) -> tuple[int, int]:
+        if self._zfs is None:
+            try:
+                self._zfs = offsets.Btf("zfs"), bpf.btf_object("zfs")
+            except OSError:
+                raise offsets.Missing("module zfs has no BTF") from None
+        btf, fd = self._zfs
+        return btf.function(symbol), fd
+
+    def _load(self, function: str, *arguments: Any) -> int:
+        code = self._module.dump_func(function.encode())
+        program, _ = bpf.load_program(code, arguments[1], arguments[0], *arguments[2:])
+        if program < 0:
+            error = -program
+            _, log = bpf.load_program(code, arguments[1], arguments[0], *arguments[2:], log=_LOG_BYTES)
+            sys.stderr.write(log[-4000:])
+            raise OSError(error, os.strerror(error) + _last_line(log))
+        return int(program)
+
+
+def _last_line(log: str) -> str:
+    lines = [line for line in log.splitlines() if line and not line.startswith("processed ")]
+    return f" ({lines[-1][:120]})" if lines else ""
+
+
+_MEANINGS = {
+    errno.ENOENT: "not in the kernel under this name",
+    errno.EADDRNOTAVAIL: "the name occurs more than once",
+    errno.EOPNOTSUPP: "not traceable",
+    errno.EINVAL: "not traceable",
+    errno.EILSEQ: "not traceable",
+    errno.EBUSY: "not traceable",
+}
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, OSError) and failure.errno in _MEANINGS:
+        return f"{_MEANINGS[failure.errno]} ({failure.strerror})"
+    return str(failure)
+
+
+def _attach_all(attacher: Attacher, probes: list[dict[str, Any]]) -> tuple[list[Any], list[Any], list[int]]:
+    """(attached, rejected, descriptors): of each operation the first tier in which anything attaches."""
+    attached: list[Any] = []
+    rejected: list[Any] = []
+    fds: list[int] = []
+    for probe in sorted(probes, key=lambda item: (item["op"], item["tier"])):
+        served = [item["tier"] for item in attached if item["op"] == probe["op"]]
+        if served and served[0] < probe["tier"]:
+            rejected.append({**probe, "reason": "not needed: a better one is attached"})
+            continue
+        result = attacher.attach(probe)
+        if isinstance(result, str):
+            rejected.append({**probe, "reason": result})
+            continue
+        attached.append({**probe, "kind": result[0], "fds": len(result[1])})
+        fds += result[1]
+    return attached, rejected, fds
+
+
+def _knowable(probes: list[dict[str, Any]], unknown: str | None) -> tuple[list[Any], list[Any]]:
+    """Probes whose structs are known, and those that are not."""
+    fit = [p for p in probes if unknown is None or p["decoder"] not in _MODULE_DECODERS]
+    return fit, [{**p, "reason": f"unknown layout: {unknown}"} for p in probes if p not in fit]
+
+
+def serve(channel: Channel) -> None:
+    """Answer the one request."""
+    request, times = channel.request(), [time.monotonic()]
+    channel.stage("reading kernel types")
+    try:
+        macros, unknown = _offset_macros(request)
+    except offsets.Missing as missing:
+        raise Failed("no-btf", str(missing)) from None
+    probes, rejected = _knowable(request["probes"], unknown)
+    if not probes:
+        raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in rejected))
+    times.append(time.monotonic())
+    channel.stage("compiling the probes")
+    module = _compile(_program_text(request, macros, probes), not request["headers"])
+    times.append(time.monotonic())
+    channel.stage("attaching the probes")
+    attached, refused, probe_fds = _attach_all(Attacher(module), probes)
+    times.append(time.monotonic())
+    if not attached:
+        raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in refused))
+    map_fds = [module[name.encode()].map_fd for name in MAPS]
+    seconds = [round(b - a, 4) for a, b in itertools.pairwise(times)]
+    done = {"maps": MAPS, "attached": attached, "rejected": rejected + refused, "seconds": seconds}
+    channel.send({"done": done}, map_fds + probe_fds)
+
+
+def main() -> None:
+    """Serve, and turn every failure into one message."""
+    channel = Channel(int(sys.argv[1]))
+    try:
+        serve(channel)
+    except Failed as failure:
+        channel.send({"error": {"kind": failure.kind, "text": str(failure)}})
+    except (
+        Exception
+    ) as failure:  # anything else is a bug of ours, and still must reach the screen as a message
+        channel.send({"error": {"kind": "internal", "text": f"{type(failure).__name__}: {failure}"}})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: bcc's own clean-up would take time and has nothing to clean up.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

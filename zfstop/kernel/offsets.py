@@ -1,0 +1,154 @@
+"""Offsets of kernel structure members from BTF, read with libbpf (which libbcc depends on), by ctypes.
+
+Used by the loader only, under the distribution's Python. Parsing 5 MB of BTF in Python would take a second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Iterator
+
+_STRUCT, _UNION, _FUNC = 4, 5, 12
+_KINDS_WITH_MEMBERS = (_STRUCT, _UNION)
+_MODIFIERS = frozenset({8, 9, 10, 11, 18})  # typedef, volatile, const, restrict, type tag
+
+#: Macro of program.c -> struct and member path.
+KERNEL_OFFSETS = {
+    "KIOCB_FILE": ("kiocb", "ki_filp"),
+    "KIOCB_POS": ("kiocb", "ki_pos"),
+    "ITER_COUNT": ("iov_iter", "count"),
+    "FILE_INODE": ("file", "f_inode"),
+    "FILE_DENTRY": ("file", "f_path.dentry"),
+    "DENTRY_PARENT": ("dentry", "d_parent"),
+    "DENTRY_NAME": ("dentry", "d_name"),
+    "DENTRY_HASHED": ("dentry", "d_hash.pprev"),
+    "DENTRY_ALIAS": ("dentry", "d_u.d_alias"),
+    "QSTR_HASH_LEN": ("qstr", "hash_len"),
+    "QSTR_NAME": ("qstr", "name"),
+    "INODE_NUMBER": ("inode", "i_ino"),
+    "INODE_SUPER": ("inode", "i_sb"),
+    "INODE_ALIASES": ("inode", "i_dentry.first"),
+    "SUPER_MAGIC": ("super_block", "s_magic"),
+    "SUPER_DEV": ("super_block", "s_dev"),
+}
+#: Members that newer kernels call otherwise.
+RENAMED = {
+    ("dentry", "d_u.d_alias"): ("dentry", "d_alias"),
+    ("file", "f_path.dentry"): ("file", "__f_path.dentry"),
+}
+MODULE_OFFSETS = {
+    "ZNODE_INODE": ("znode", "z_inode"),
+    "UIO_OFFSET": ("zfs_uio", "uio_loffset"),
+    "UIO_RESID": ("zfs_uio", "uio_resid"),
+}
+
+
+class Missing(Exception):
+    """BTF, or a type or member in it, is not there."""
+
+
+class Btf:
+    """The kernel's BTF, or a module's on top of it."""
+
+    def __init__(self, module: str | None = None) -> None:
+        self._lib = _libbpf()
+        self._btf = self._checked(self._lib.btf__load_vmlinux_btf(), "the kernel's BTF")
+        if module is not None:
+            split = self._lib.btf__load_module_btf(module.encode(), self._btf)
+            self._btf = self._checked(split, f"BTF of module {module}")
+
+    def _checked(self, pointer: int | None, what: str) -> int:
+        # libbpf 0.x returns an errno as pointer, 1.x returns NULL.
+        if not pointer or pointer > 2**64 - 4096:
+            raise Missing(f"{what} cannot be read")
+        return pointer
+
+    def function(self, name: str) -> int:
+        """The type id of a function, for attach_btf_id."""
+        return self._find(name, _FUNC)
+
+    def offset(self, type_name: str, path: str) -> int:
+        """Byte offset of ``path`` ("f_path.dentry") in a struct, looking through anonymous members."""
+        type_id, offset = self._find(type_name, _STRUCT), 0
+        for name in path.split("."):
+            found = self._member(type_id, name)
+            if found is None:
+                raise Missing(f"struct {type_name} has no member {path}")
+            type_id, offset = found[0], offset + found[1]
+        return offset
+
+    def _find(self, name: str, kind: int) -> int:
+        type_id = int(self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind))
+        if type_id <= 0:
+            raise Missing(f"BTF does not know {name}")
+        return type_id
+
+    def _member(self, type_id: int, wanted: str) -> tuple[int, int] | None:
+        for name, member_type, offset in self._members(type_id):
+            if name == wanted:
+                return member_type, offset
+            inner = None if name else self._member(member_type, wanted)
+            if inner is not None:
+                return inner[0], offset + inner[1]
+        return None
+
+    def _members(self, type_id: int) -> Iterator[tuple[str, int, int]]:
+        """(name, type id, byte offset) of each member of a struct or union."""
+        address, info, following = self._type(type_id)
+        while info >> 24 & 0x1F in _MODIFIERS:
+            address, info, following = self._type(following)
+        if info >> 24 & 0x1F not in _KINDS_WITH_MEMBERS:
+            return
+        count, bitfields = info & 0xFFFF, info >> 31
+        for name, member_type, bits in struct.iter_unpack("=III", ctypes.string_at(address + 12, count * 12)):
+            text = self._lib.btf__name_by_offset(self._btf, name).decode()
+            yield text, member_type, (bits & 0xFFFFFF if bitfields else bits) // 8
+
+    def _type(self, type_id: int) -> tuple[int, int, int]:
+        address = self._checked(self._lib.btf__type_by_id(self._btf, type_id), f"BTF type {type_id}")
+        _, info, following = struct.unpack("=III", ctypes.string_at(address, 12))
+        return address, info, following
+
+
+def _libbpf() -> ctypes.CDLL:
+    for name in ("libbpf.so.1", "libbpf.so.0"):
+        try:
+            lib = ctypes.CDLL(name)
+        except OSError:
+            continue
+        if hasattr(lib, "btf__load_module_btf"):
+            return _typed(lib)
+    raise Missing("libbpf with a BTF reader is not installed")
+
+
+def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
+    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint
+    signatures: dict[str, tuple[type | None, list[type]]] = {
+        "libbpf_set_print": (pointer, [pointer]),
+        "btf__load_vmlinux_btf": (pointer, []),
+        "btf__load_module_btf": (pointer, [text, pointer]),
+        "btf__find_by_name_kind": (ctypes.c_int, [pointer, text, number]),
+        "btf__type_by_id": (pointer, [pointer, number]),
+        "btf__name_by_offset": (text, [pointer, number]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    lib.libbpf_set_print(None)
+    return lib
+
+
+def resolve(btf: Btf, wanted: dict[str, tuple[str, str]]) -> dict[str, int]:
+    """Macro -> offset for all of ``wanted``; Missing names the first member that is not there."""
+    return {macro: _offset(btf, *place) for macro, place in wanted.items()}
+
+
+def _offset(btf: Btf, type_name: str, path: str) -> int:
+    try:
+        return btf.offset(type_name, path)
+    except Missing:
+        other = RENAMED.get((type_name, path))
+        if other is None:
+            raise
+        return btf.offset(*other)

@@ -1,0 +1,415 @@
+/*
+ * Measures ZFS operations between entry and return of one kernel function each, and streams the slow ones.
+ *
+ * The loader puts in front of this text, from numbers and fixed words only: the structs of model/events.py, the
+ * offsets of kernel structures (from BTF, or offsetof with installed headers), and below it one
+ * PROBE(slot, operation bit, decoder, ...) line for each function of the plan. No text of a user is ever compiled.
+ *
+ * Threshold, PIDs, devices and operations are map values: a change is in force for the next operation.
+ *
+ * The books of a slot: entered = seen + below + filtered + filtered_dev + lost + full + rejected + in flight + missed returns.
+ * Each counter is touched by one program only, so that a program preempted on its CPU cannot lose a count.
+ */
+#define ZFS_MAGIC 0x2fc12fc1ULL
+#define MAX_DEPTH 32
+#define NAME_SPACE 256
+#define SMALL_PATH 512
+#define LARGE_PATH 8192
+#define SUB_BITS 4
+#define LAST_BUCKET ((40 - SUB_BITS + 1) * (1 << SUB_BITS) - 1)
+#define LLONG_MAX_VALUE 0x7fffffffffffffffULL
+
+/* What entry remembers for return. `iocb` is 0 where there is none. */
+struct call {
+  u64 ts_ns, object, offset, size, iocb;
+};
+
+/* `own` is the instance's own process, which would otherwise trace its own output without end. */
+struct settings {
+  u64 threshold_ns, operations;
+  u32 by_pid, by_dev, own, spare;
+};
+
+struct counts {
+  u64 of[COUNTERS];
+};
+
+struct small_path {
+  struct path_header head;
+  char text[SMALL_PATH + NAME_SPACE];
+};
+
+struct large_path {
+  struct path_header head;
+  char text[LARGE_PATH + NAME_SPACE];
+};
+
+BPF_ARRAY(settings, struct settings, 1);
+BPF_PERCPU_ARRAY(counters, struct counts, SLOTS);
+BPF_HASH(pids, u32, u8, MAX_PIDS);
+BPF_HASH(devs, u32, u8, MAX_DEVS);
+BPF_HASH(in_flight, u64, struct call, MAX_IN_FLIGHT);
+BPF_HASH(sent_paths, u64, u8, MAX_SENT_PATHS);
+BPF_RINGBUF_OUTPUT(events, EVENT_PAGES);
+BPF_RINGBUF_OUTPUT(paths, PATH_PAGES);
+
+static __always_inline u64 word(u64 address)
+{
+  u64 value = 0;
+  bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+  return value;
+}
+
+static __always_inline u32 half(u64 address)
+{
+  u32 value = 0;
+  bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+  return value;
+}
+
+static __always_inline void count(u32 slot, u32 which)
+{
+  struct counts *mine = counters.lookup(&slot);
+  if (mine)
+    mine->of[which]++;
+}
+
+/* The same as bucket_of in model/histogram.py. */
+static __always_inline u32 bucket_of(u64 ns)
+{
+  u32 top = 0;
+  u64 rest = ns;
+  if (ns >> 40)
+    return LAST_BUCKET;
+  if (rest >> 32) { top += 32; rest >>= 32; }
+  if (rest >> 16) { top += 16; rest >>= 16; }
+  if (rest >> 8) { top += 8; rest >>= 8; }
+  if (rest >> 4) { top += 4; rest >>= 4; }
+  if (rest >> 2) { top += 2; rest >>= 2; }
+  if (rest >> 1)
+    top += 1;
+  if (top <= SUB_BITS)
+    return ns;
+  return ((top - SUB_BITS) << SUB_BITS) + (ns >> (top - SUB_BITS));
+}
+
+static __always_inline void enter(u32 slot, u64 operation, struct call *call)
+{
+  u32 zero = 0, pid;
+  u64 task = bpf_get_current_pid_tgid(), key = ((task & 0xffffffff) << 32) | slot;
+  struct settings *set = settings.lookup(&zero);
+  if (!set)
+    return;
+  count(slot, C_ENTERED);
+  pid = task >> 32;
+  if (!(set->operations & operation) || pid == set->own || (set->by_pid && !pids.lookup(&pid))) {
+    count(slot, C_FILTERED);
+    return;
+  }
+  call->ts_ns = bpf_ktime_get_ns();
+  if (in_flight.update(&key, call))
+    count(slot, C_FULL);
+}
+
+/* One name of the path into `id`: the kernel's own hash of the name, salted with its directory, and its length. */
+static __always_inline u64 mix(u64 id, u64 hash_len)
+{
+  id = (id ^ hash_len) * 0x9e3779b97f4a7c15ULL;
+  return id ^ (id >> 29);
+}
+
+struct walk {
+  u64 id;
+  u32 length, depth, cut;
+};
+
+/* Identifies the path by walking to the root without copying a name. */
+static __always_inline void walk_path(u64 dentry, u64 ino, struct walk *walk)
+{
+  u64 parent, hash_len;
+  walk->id = mix(dentry, ino);
+  walk->length = walk->depth = 0;
+  walk->cut = 1;
+  for (int i = 0; i < MAX_DEPTH; i++) {
+    parent = word(dentry + DENTRY_PARENT);
+    if (parent == dentry || !parent) {
+      walk->cut = 0;
+      break;
+    }
+    hash_len = word(dentry + DENTRY_NAME + QSTR_HASH_LEN);
+    walk->id = mix(walk->id, hash_len);
+    walk->length += (hash_len >> 32) + 1;
+    walk->depth++;
+    dentry = parent;
+  }
+}
+
+/* Copies the names from leaf to root, each ended by a NUL. Returns the bytes written, 0 if a rename came between. */
+static __always_inline u32 copy_path(u64 dentry, u64 ino, u64 id, char *text, u32 space)
+{
+  u64 parent, seen = mix(dentry, ino);
+  u32 at = 0;
+  for (int i = 0; i < MAX_DEPTH; i++) {
+    parent = word(dentry + DENTRY_PARENT);
+    if (parent == dentry || !parent)
+      break;
+    seen = mix(seen, word(dentry + DENTRY_NAME + QSTR_HASH_LEN));
+    at &= space - 1;
+    long n = bpf_probe_read_kernel_str(text + at, NAME_SPACE, (void *)word(dentry + DENTRY_NAME + QSTR_NAME));
+    if (n <= 0)
+      return 0;
+    at += n;
+    dentry = parent;
+  }
+  return seen == id ? at : 0;
+}
+
+/* Fills a reserved record; 0 if it must be thrown away. */
+static __always_inline int fill_path(struct path_header *head, char *text, u32 space, u64 dentry, u64 ino,
+                                     struct walk *walk)
+{
+  head->path_id = walk->id;
+  head->flags = walk->cut ? PATH_CUT : 0;
+  head->length = copy_path(dentry, ino, walk->id, text, space);
+  return head->length || !walk->depth;
+}
+
+/* Makes sure that user space has the text of the path before the event. Returns its id, 0 without one. */
+static __always_inline u64 path_of(u64 dentry, u64 ino)
+{
+  struct walk walk;
+  struct small_path *small;
+  struct large_path *large;
+  u8 sent = 0;
+  walk_path(dentry, ino, &walk);
+  if (!walk.id)
+    walk.id = 1;
+  if (sent_paths.lookup(&walk.id))
+    return walk.id;
+  /* bcc takes map calls in functions only, hence twice the same steps. */
+  if (walk.length <= SMALL_PATH) {
+    small = paths.ringbuf_reserve(sizeof(struct small_path));
+    if (!small)
+      return 0;
+    sent = fill_path(&small->head, small->text, SMALL_PATH, dentry, ino, &walk);
+    if (sent)
+      paths.ringbuf_submit(small, BPF_RB_NO_WAKEUP);
+    else
+      paths.ringbuf_discard(small, BPF_RB_NO_WAKEUP);
+  } else {
+    large = paths.ringbuf_reserve(sizeof(struct large_path));
+    if (!large)
+      return 0;
+    sent = fill_path(&large->head, large->text, LARGE_PATH, dentry, ino, &walk);
+    if (sent)
+      paths.ringbuf_submit(large, BPF_RB_NO_WAKEUP);
+    else
+      paths.ringbuf_discard(large, BPF_RB_NO_WAKEUP);
+  }
+  if (!sent)
+    return 0;
+  sent_paths.update(&walk.id, &sent);
+  return walk.id;
+}
+
+enum object { OBJECT_FILE, OBJECT_INODE };
+
+static __always_inline u64 dentry_of(enum object kind, u64 object)
+{
+  u64 alias;
+  if (kind == OBJECT_FILE)
+    return word(object + FILE_DENTRY);
+  alias = word(object + INODE_ALIASES);
+  return alias ? alias - DENTRY_ALIAS : 0;
+}
+
+struct done {
+  u64 ts_ns, latency_ns;
+  s64 result;
+};
+
+static __always_inline void emit(u32 slot, enum object kind, u32 flags, struct call *call, struct done *done,
+                                 u64 inode, u32 dev)
+{
+  u64 task = bpf_get_current_pid_tgid(), dentry = dentry_of(kind, call->object);
+  u64 ino = word(inode + INODE_NUMBER), path = dentry ? path_of(dentry, ino) : 0;
+  struct event *event;
+  if (!path) {
+    flags |= EVENT_NO_PATH;
+    count(slot, C_PATHLESS);
+  } else if (!word(dentry + DENTRY_HASHED) && word(dentry + DENTRY_PARENT) != dentry) {
+    flags |= EVENT_DELETED;
+  }
+  event = events.ringbuf_reserve(sizeof(struct event));
+  if (!event) {
+    count(slot, C_LOST);
+    return;
+  }
+  event->ts_ns = done->ts_ns;
+  event->latency_ns = done->latency_ns;
+  event->offset = call->offset;
+  event->size = call->size;
+  event->result = done->result;
+  event->ino = ino;
+  event->path_id = path ? path : ino;
+  event->cgroup = bpf_get_current_cgroup_id();
+  bpf_get_current_comm(event->comm, sizeof(event->comm));
+  event->pid = task >> 32;
+  event->dev = dev;
+  event->uid = bpf_get_current_uid_gid();
+  event->slot = slot;
+  event->flags = flags;
+  event->tid = task;
+  event->bucket = bucket_of(done->latency_ns);
+  event->spare = 0;
+  events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+  count(slot, C_SEEN);
+}
+
+/* Everything that is not emitted is counted, and why. */
+static __always_inline void judge(u32 slot, enum object kind, u32 flags, struct call *call, struct done *done)
+{
+  u32 zero = 0, dev;
+  u64 inode, super;
+  struct settings *set = settings.lookup(&zero);
+  if (!set)
+    return;
+  if (done->latency_ns < set->threshold_ns) {
+    count(slot, C_BELOW);
+    return;
+  }
+  inode = kind == OBJECT_FILE ? word(call->object + FILE_INODE) : call->object;
+  super = word(inode + INODE_SUPER);
+  if (word(super + SUPER_MAGIC) != ZFS_MAGIC) {
+    count(slot, C_REJECTED);
+    return;
+  }
+  dev = half(super + SUPER_DEV);
+  if (set->by_dev && !devs.lookup(&dev)) {
+    count(slot, C_FILTERED_DEV);
+    return;
+  }
+  emit(slot, kind, flags, call, done, inode, dev);
+}
+
+/* Takes the call out of the in-flight map; 0 if its entry was not recorded. */
+static __always_inline int take(u32 slot, struct call *call, struct done *done)
+{
+  u64 key = (bpf_get_current_pid_tgid() << 32) | slot;
+  struct call *stored = in_flight.lookup(&key);
+  count(slot, C_RETURNED);
+  if (!stored) {
+    count(slot, C_UNMATCHED);
+    return 0;
+  }
+  *call = *stored;
+  in_flight.delete(&key);
+  done->ts_ns = bpf_ktime_get_ns();
+  done->latency_ns = done->ts_ns - call->ts_ns;
+  return 1;
+}
+
+/*
+ * Decoders: from the arguments of one function to a struct call (ENTER_*), and from its return value to a result
+ * (LEAVE_*). DECODER_* gives the kind of object, the flags of the event, and how many arguments the function has.
+ * zpl_* return bytes or -errno; zfs_* return a positive errno and tell the bytes by what is left in the uio.
+ */
+#define ENTER_kiocb_iter(A, B, C, D) \
+  call.iocb = (A), call.object = word((A) + KIOCB_FILE), call.offset = word((A) + KIOCB_POS), \
+  call.size = word((B) + ITER_COUNT)
+/* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
+#define LEAVE_iocb done.result = ret; if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
+#define LEAVE_kiocb_iter LEAVE_iocb
+#define KIND_kiocb_iter OBJECT_FILE, 0
+#define ARGS_kiocb_iter 2
+
+#define ENTER_kiocb_iovec(A, B, C, D) \
+  call.iocb = (A), call.object = word((A) + KIOCB_FILE), call.offset = (D), call.size = iovec_size(B, C)
+#define LEAVE_kiocb_iovec done.result = ret
+#define KIND_kiocb_iovec OBJECT_FILE, 0
+#define ARGS_kiocb_iovec 4
+
+#define ENTER_file_buf(A, B, C, D) call.object = (A), call.size = (C), call.offset = word(D)
+#define LEAVE_file_buf done.result = ret
+#define KIND_file_buf OBJECT_FILE, 0
+#define ARGS_file_buf 4
+
+#define ENTER_inode_file(A, B, C, D) call.object = (B)
+#define LEAVE_inode_file done.result = (s32)ret
+#define KIND_inode_file OBJECT_FILE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
+#define ARGS_inode_file 2
+
+#define ENTER_file_range(A, B, C, D) \
+  call.object = (A), call.offset = (B), call.size = (C) == LLONG_MAX_VALUE ? 0 : (C) - (B) + 1
+#define LEAVE_file_range done.result = (s32)ret
+#define KIND_file_range OBJECT_FILE, call.size ? 0 : EVENT_ALL_SIZE
+#define ARGS_file_range 4
+
+#define ENTER_znode_uio(A, B, C, D) \
+  call.object = (A) + ZNODE_INODE, call.iocb = (B), call.offset = word((B) + UIO_OFFSET), \
+  call.size = word((B) + UIO_RESID)
+#define LEAVE_znode_uio done.result = (s32)ret ? -(s64)(s32)ret : (s64)(call.size - word(call.iocb + UIO_RESID))
+#define KIND_znode_uio OBJECT_INODE, 0
+#define ARGS_znode_uio 4
+
+#define ENTER_znode_sync(A, B, C, D) call.object = (A) + ZNODE_INODE
+#define LEAVE_znode_sync done.result = -(s64)(s32)ret
+#define KIND_znode_sync OBJECT_INODE, EVENT_ALL_SIZE
+#define ARGS_znode_sync 3
+
+#define ENTER_inode_only(A, B, C, D) call.object = (A)
+#define LEAVE_inode_only done.result = -(s64)(s32)ret
+#define KIND_inode_only OBJECT_INODE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
+#define ARGS_inode_only 4
+
+/* An iovec is in kernel memory here (the kernel copied it); more segments than these are not added up. */
+static __always_inline u64 iovec_size(u64 iovec, u64 segments)
+{
+  u64 size = 0;
+  for (int i = 0; i < 16 && i < segments; i++)
+    size += word(iovec + i * 16 + 8);
+  return size;
+}
+
+#if defined(__x86_64__)
+#define REGS(ctx) (ctx)->di, (ctx)->si, (ctx)->dx, (ctx)->cx
+#define RETURNED(ctx) (ctx)->ax
+#else
+#define REGS(ctx) (ctx)->regs[0], (ctx)->regs[1], (ctx)->regs[2], (ctx)->regs[3]
+#define RETURNED(ctx) (ctx)->regs[0]
+#endif
+
+#define FIRST_2(ctx) (ctx)[0], (ctx)[1], 0ULL, 0ULL
+#define FIRST_3(ctx) (ctx)[0], (ctx)[1], (ctx)[2], 0ULL
+#define FIRST_4(ctx) (ctx)[0], (ctx)[1], (ctx)[2], (ctx)[3]
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define EXPAND(macro, ...) macro(__VA_ARGS__)
+
+#define ENTRY_BODY(SLOT, BIT, DECODER, ...)                  \
+  {                                                          \
+    struct call call = {};                                   \
+    u64 args[4] = {__VA_ARGS__};                             \
+    ENTER_##DECODER(args[0], args[1], args[2], args[3]);     \
+    enter(SLOT, BIT, &call);                                 \
+    return 0;                                                \
+  }
+
+#define RETURN_BODY(SLOT, DECODER, RET)                      \
+  {                                                          \
+    struct call call;                                        \
+    struct done done = {};                                   \
+    u64 ret = (RET);                                         \
+    if (take(SLOT, &call, &done)) {                          \
+      LEAVE_##DECODER;                                       \
+      judge(SLOT, KIND_##DECODER, &call, &done);             \
+    }                                                        \
+    return 0;                                                \
+  }
+
+/* The four programs of a slot; the loader loads the pair that fits how it attaches. */
+#define PROBE(SLOT, BIT, DECODER)                                                                            \
+  int kprobe_entry_##SLOT(struct pt_regs *ctx) ENTRY_BODY(SLOT, BIT, DECODER, REGS(ctx))                     \
+  int kprobe_return_##SLOT(struct pt_regs *ctx) RETURN_BODY(SLOT, DECODER, RETURNED(ctx))                    \
+  int fentry_##SLOT(u64 *ctx) ENTRY_BODY(SLOT, BIT, DECODER, PASTE(FIRST_, ARGS_##DECODER)(ctx))             \
+  int fexit_##SLOT(u64 *ctx) RETURN_BODY(SLOT, DECODER, ctx[ARGS_##DECODER])

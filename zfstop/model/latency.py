@@ -1,0 +1,46 @@
+"""Latency of the slow operations over time: one point a second for the chart, one sum an operation beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from zfstop.model.events import Key
+from zfstop.model.histogram import merge, percentile
+from zfstop.model.history import Second, Stats
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Slow operations of one second: how many, and nearest-rank p99 and exact maximum in ns (0 if there was none)."""
+
+    count: int = 0
+    p99_ns: int = 0
+    max_ns: int = 0
+
+
+def point(second: Second) -> Point:
+    """The chart's point for ``second`` (best given one that :func:`by_operation` has made small)."""
+    if not second.groups:
+        return Point()
+    stats = _sum([stats for _, stats in second.groups])
+    return Point(stats.count, percentile(stats.buckets, 0.99, stats.max_ns), stats.max_ns)
+
+
+def by_operation(second: Second) -> Second:
+    """The same second with one group an operation and no names, which is all that a chart needs to add up."""
+    parts: dict[str, list[Stats]] = {}
+    for key, stats in second.groups:
+        parts.setdefault(key.op, []).append(stats)
+    groups = tuple((Key(op, 0, "", 0, 0, "", "", ""), _sum(parts[op])) for op in sorted(parts))
+    return replace(second, groups=groups, events=())
+
+
+def _sum(parts: list[Stats]) -> Stats:
+    return Stats(
+        count=sum(part.count for part in parts),
+        errors=sum(part.errors for part in parts),
+        total_ns=sum(part.total_ns for part in parts),
+        max_ns=max(part.max_ns for part in parts),
+        bytes=sum(part.bytes for part in parts),
+        buckets=merge(part.buckets for part in parts),
+    )

@@ -1,0 +1,126 @@
+"""Small windows that ask for one thing. What cannot be done is said in one sentence, and the window stays open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, SelectionList, Static
+from textual.widgets.selection_list import Selection
+
+from zfstop.errors import UserError
+from zfstop.model.state import pools_of
+
+#: The kernel's own upper limit of a PID.
+_PID_LIMIT = 4_194_304
+
+#: Takes what was typed; raises ValueError or UserError with a sentence when it will not do.
+Accept = Callable[[str], None]
+
+
+def parse_pids(text: str) -> frozenset[int]:
+    """``"12, 34"`` -> {12, 34}; nothing typed means all. Raises ValueError with a sentence."""
+    words = [word for word in re.split(r"[,\s]+", text) if word]
+    for word in words:
+        if not (word.isascii() and word.isdigit() and 0 < int(word[:12]) <= _PID_LIMIT):
+            raise ValueError(f"'{word}' is not a process number; write one or several, such as 1234 or 12,34")
+    return frozenset(map(int, words))
+
+
+def sentence_of(error: Exception) -> str:
+    """What to show for an error: its sentence, and what mends it."""
+    if isinstance(error, UserError):
+        return ". ".join(filter(None, (error.sentence.rstrip("."), error.remedy)))
+    return str(error)
+
+
+class Ask(ModalScreen[None]):
+    """One line of input. ``accept`` decides: it returns, and the dialog closes, or it raises a sentence."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Cancel", show=False)]
+
+    def __init__(self, title: str, value: str, hint: str, accept: Accept) -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+        self._hint = hint
+        self._accept = accept
+
+    def compose(self) -> ComposeResult:
+        """Title, input, and a line for hints and errors."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title, markup=False, classes="title")
+            yield Input(value=self._value, compact=True)
+            yield Static(self._hint, markup=False, classes="hint")
+            yield Static("Enter applies, Esc leaves it as it is", markup=False, classes="hint")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Try it."""
+        try:
+            self._accept(event.value)
+        except (ValueError, UserError) as error:
+            hint = self.query(".hint").first(Static)
+            hint.update(Content(sentence_of(error)))
+            hint.add_class("wrong")
+            return
+        self.dismiss()
+
+
+class _Choices(SelectionList[str]):
+    """A selection list in which Enter applies instead of toggling."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.apply", "Apply", show=False),
+        Binding("j", "cursor_down", show=False),
+        Binding("k", "cursor_up", show=False),
+    ]
+
+
+class Choose(ModalScreen[None]):
+    """Several of a list of names. ``accept`` is called with those chosen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Cancel", show=False)]
+
+    def __init__(
+        self, names: Iterable[str], chosen: frozenset[str], accept: Callable[[frozenset[str]], None]
+    ) -> None:
+        super().__init__()
+        known = sorted(names)
+        pools = pools_of(known)
+        gone = sorted(chosen - set(known) - set(pools))
+        self._names = [*pools, *(name for name in known if name not in pools), *gone]
+        self._pools = set(pools)
+        self._chosen = chosen
+        self._accept = accept
+
+    def compose(self) -> ComposeResult:
+        """Pools first, then datasets; a name takes its children with it."""
+        with Vertical(classes="dialog"):
+            yield Static("Only these pools or datasets, with their children", markup=False, classes="title")
+            if self._names:
+                yield _Choices(*(Selection(self._label(name), name, name in self._chosen) for name in self._names))
+            else:
+                yield Static("No dataset is mounted", markup=False, classes="hint")
+            yield Static("Space marks, Enter applies, Esc leaves it as it is; none marked: all",
+                         markup=False, classes="hint")  # fmt: skip
+
+    def _label(self, name: str) -> Content:
+        return Content(f"{name}  (pool)" if name in self._pools else name)
+
+    def action_apply(self) -> None:
+        """Take what is marked."""
+        try:
+            self._accept(frozenset(self.query_one(_Choices).selected))
+        except UserError as error:
+            hint = self.query(".hint").last(Static)
+            hint.update(Text(sentence_of(error)))
+            hint.add_class("wrong")
+            return
+        self.dismiss()

@@ -1,0 +1,125 @@
+"""Widgets that draw their own lines, and redraw only the ones that changed.
+
+A line is a tuple of parts, each a text and the names of the styles it wears (classes in app.tcss, separated by
+blanks). Text is put into segments as it is: nothing in it is ever read as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from zfstop.text import cell_width
+
+Part = tuple[str, str]
+Line = tuple[Part, ...]
+
+#: Every style a part can wear; app.tcss says what it looks like.
+STYLES = {
+    "head", "sorted", "dim", "strong", "cool", "warm", "hot", "good", "note", "alarm", "banner", "filter",
+    "key", "selected", "peak",
+}  # fmt: skip
+
+
+class Styled(Widget):
+    """A widget that can turn a line into a strip of exactly its own width."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = STYLES
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._styles: dict[str, Style] = {}
+
+    def notify_style_update(self) -> None:
+        """Another theme: forget how styles and lines looked."""
+        super().notify_style_update()
+        self._styles.clear()
+
+    def style_of(self, names: str) -> Style:
+        """The widget's own style with those named put over it, in order."""
+        style = self._styles.get(names)
+        if style is None:
+            style = self.rich_style
+            for name in names.split():
+                style += self.get_component_rich_style(name, partial=True)
+            self._styles[names] = style
+        return style
+
+    def strip_of(self, line: Line, width: int, fill: str = "") -> Strip:
+        """The line, cut or padded to ``width`` cells; ``fill`` names the styles of the padding."""
+        strip = Strip(Segment(text, self.style_of(names)) for text, names in line if text)
+        return strip.adjust_cell_length(width, self.style_of(fill))
+
+
+class Lines(Styled):
+    """A block of lines that are set as a whole."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: tuple[Line, ...] = ()
+        self._strips: dict[int, Strip] = {}
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What is shown."""
+        return self._lines
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show these; only lines that differ from what is shown are drawn again."""
+        fresh = tuple(lines)
+        for y, (old, new) in enumerate(zip_longest(self._lines, fresh)):
+            if old != new:
+                self._strips.pop(y, None)
+                self.refresh(Region(0, y, self.size.width, 1))
+        self._lines = fresh
+
+    def notify_style_update(self) -> None:
+        """Another theme: nothing drawn before is good any more."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    def on_resize(self) -> None:
+        """Another width: likewise."""
+        self._strips.clear()
+
+    def render_line(self, y: int) -> Strip:
+        """Line ``y`` as a strip, kept until it changes."""
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != self.size.width:
+            line = self._lines[y] if y < len(self._lines) else ()
+            fill = line[-1][1] if line else ""
+            strip = self._strips[y] = self.strip_of(line, self.size.width, fill)
+        return strip
+
+
+Forms = tuple[str, ...]
+#: (rank, forms from the longest to the shortest, styles): rank 0 is given up last; a form "" leaves it out.
+Cell = tuple[int, Forms, str]
+
+
+def fit_cells(cells: Sequence[Cell], width: int, gap: str = "  ") -> Line:
+    """The cells side by side, shortened by rank, the least important first, until they fit into ``width``."""
+    chosen = [0] * len(cells)
+    while _width(cells, chosen, len(gap)) > width:
+        shrinkable = [i for i, (_, forms, _) in enumerate(cells) if chosen[i] + 1 < len(forms)]
+        if not shrinkable:
+            break
+        chosen[max(shrinkable, key=lambda i: (cells[i][0], i))] += 1
+    parts: list[Part] = []
+    for index, (_, forms, style) in zip(chosen, cells, strict=True):
+        if forms[index]:
+            parts += [(gap if parts else "", ""), (forms[index], style)]
+    return tuple(parts)
+
+
+def _width(cells: Sequence[Cell], chosen: Sequence[int], gap: int) -> int:
+    widths = [cell_width(forms[index]) for index, (_, forms, _) in zip(chosen, cells, strict=True)]
+    present = [width for width in widths if width]
+    return sum(present) + gap * max(0, len(present) - 1)

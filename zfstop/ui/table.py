@@ -1,0 +1,200 @@
+"""The table of slow operations. It draws its own lines: Textual's DataTable costs ten times as much a refresh."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import ClassVar
+
+from textual import events
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from zfstop.model.rows import Grouping, Identity, Row
+from zfstop.ui.bands import band
+from zfstop.ui.columns import NONE, Column, View, column_at, layout
+from zfstop.ui.draw import STYLES, Line, Part, Styled
+from zfstop.ui.lens import Frame, Sort
+
+_HEADER = 1
+_MARGIN = 2
+
+
+class SlowTable(ScrollView, Styled, can_focus=False):
+    """Header and rows. The selected row is kept by identity; until one is chosen, the top row counts as selected."""
+
+    #: Textual takes these from one line of bases only, and that is ScrollView's.
+    COMPONENT_CLASSES: ClassVar[set[str]] = STYLES
+
+    class SortClicked(Message):
+        """The header of ``column`` was clicked."""
+
+        def __init__(self, column: Column) -> None:
+            super().__init__()
+            self.column = column
+
+    class Selected(Message):
+        """Another row is selected."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._rows: tuple[Row, ...] = ()
+        self._view = View(1, 60, 0)
+        self._sort = Sort()
+        self._threshold_ns = 0
+        self._message: list[Part] = []
+        self._chosen: Identity | None = None
+        self._cursor = 0
+        self._drawn: dict[int, tuple[Line, Strip]] = {}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns there is room for."""
+        return tuple(column for column, _ in layout(self._width))
+
+    @property
+    def selected(self) -> Row | None:
+        """The selected row; None in an empty table."""
+        return self._rows[self._cursor] if self._rows else None
+
+    @property
+    def texts(self) -> list[str]:
+        """The visible lines as plain text."""
+        return ["".join(text for text, _ in self._line(y)) for y in range(self.size.height)]
+
+    def show(self, frame: Frame, message: list[Part]) -> None:
+        """Show the rows of ``frame``, or ``message`` when there are none. Neither scroll nor selection moves."""
+        self._rows = frame.rows
+        self._view = View(frame.window_ns, frame.window, frame.end)
+        self._sort = frame.sort
+        self._threshold_ns = frame.controls.threshold_ns
+        self._message = message
+        self._find_cursor()
+        size = Size(self._width, len(self._rows) + _HEADER)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        self._refresh_changed()
+
+    def regroup(self, grouping: Grouping) -> None:
+        """Rows are grouped otherwise from now on: stay with the one that holds what was selected."""
+        row = self.selected
+        if self._chosen is not None and row is not None:
+            self._chosen = grouping.identity(min(row.who.keys))
+
+    def move(self, where: str) -> None:
+        """Move the selection: up, down, page_up, page_down, home, end. Home also lets it stay at the top."""
+        page = max(1, self.size.height - _HEADER - 1)
+        last = len(self._rows) - 1
+        steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "home": -last, "end": last}
+        self._select(self._cursor + steps[where])
+        if where == "home":
+            self._chosen = None
+
+    def on_click(self, event: events.Click) -> None:
+        """The header sorts, a row is selected."""
+        if event.y < _HEADER:
+            if column := column_at(event.x, self._width):
+                self.post_message(self.SortClicked(column))
+        elif (index := self._index_at(event.y)) < len(self._rows):
+            self._select(index)
+
+    def notify_style_update(self) -> None:
+        """Another theme: nothing drawn before is good any more."""
+        super().notify_style_update()
+        self._drawn.clear()
+
+    def on_resize(self) -> None:
+        """Another width: other columns."""
+        self._drawn.clear()
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Line ``y`` of what is visible: the header stays, rows scroll."""
+        line = self._line(y)
+        drawn = self._drawn.get(y)
+        if drawn is None or drawn[0] != line or drawn[1].cell_length != self.size.width:
+            drawn = self._drawn[y] = (line, self.strip_of(line, self.size.width, line[-1][1] if line else ""))
+        return drawn[1]
+
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width or self.size.width
+
+    def _index_at(self, y: int) -> int:
+        return y - _HEADER + self.scroll_offset.y
+
+    def _find_cursor(self) -> None:
+        """Follow the chosen row; if it is gone, stay at its place."""
+        if self._chosen is None:
+            self._cursor = 0
+            return
+        for index, row in enumerate(self._rows):
+            if row.identity == self._chosen:
+                self._cursor = index
+                return
+        self._cursor = max(0, min(self._cursor, len(self._rows) - 1))
+
+    def _select(self, index: int) -> None:
+        if not self._rows:
+            return
+        self._cursor = max(0, min(index, len(self._rows) - 1))
+        self._chosen = self._rows[self._cursor].identity
+        self._scroll_to_cursor()
+        self._refresh_changed()
+        self.post_message(self.Selected())
+
+    def _scroll_to_cursor(self) -> None:
+        room = max(1, self.size.height - _HEADER)
+        top = self.scroll_offset.y
+        if not top <= self._cursor < top + room:
+            self.scroll_to(y=self._cursor if self._cursor < top else self._cursor - room + 1, animate=False)
+
+    def _refresh_changed(self) -> None:
+        for y in range(self.size.height):
+            drawn = self._drawn.get(y)
+            if drawn is None or drawn[0] != self._line(y):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def _line(self, y: int) -> Line:
+        if y < _HEADER:
+            return self._header()
+        index = self._index_at(y)
+        if self._rows:
+            return self._row(index) if index < len(self._rows) else ()
+        return self._message_line(y)
+
+    def _header(self) -> Line:
+        parts: list[Part] = [(" ", "head")]
+        for column, width in layout(self._width):
+            if column is not self._sort.column:
+                parts.append((column.fit(column.header, width) + " ", "head"))
+                continue
+            mark = "▼" if self._sort.descending else "▲"
+            parts += [(column.fit(column.header + mark, width), "head sorted"), (" ", "head")]
+        return tuple(parts)
+
+    def _row(self, index: int) -> Line:
+        row = self._rows[index]
+        back = "selected " if index == self._cursor else ""
+        parts: list[Part] = [(">" if back else " ", f"{back}strong")]
+        for column, width in layout(self._width):
+            text = column.cell(row, self._view)
+            parts.append((column.fit(text, width) + " ", back + self._style(column, row, text)))
+        return tuple(parts)
+
+    def _style(self, column: Column, row: Row, text: str) -> str:
+        if text == NONE:
+            return "dim"
+        if column.latency is not None:
+            return band(column.latency(row) or 0, self._threshold_ns)
+        if column.key == "wait":
+            return "strong"
+        return "hot" if row.errors and column.key in ("op", "errors") else ""
+
+    def _message_line(self, y: int) -> Line:
+        """The message in words, wrapped; a line is left free above it when there is room."""
+        room = max(10, self._width - 2 * _MARGIN)
+        lines = [(line, style) for text, style in self._message for line in wrap(text, room)]
+        place = y - _HEADER - (1 if self.size.height > len(lines) + _HEADER else 0)
+        return ((" " * _MARGIN + lines[place][0], lines[place][1]),) if 0 <= place < len(lines) else ()

@@ -1,0 +1,43 @@
+"""Device numbers to dataset names, from the text of mountinfo. Pure.
+
+A ZFS file system has an anonymous device (major 0); its mount's source is the dataset, generated live by OpenZFS
+2.0 and later, so that it survives ``zfs rename``.
+"""
+
+from __future__ import annotations
+
+import re
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+def parse_mountinfo(text: bytes) -> dict[int, bytes]:
+    """s_dev (as the kernel keeps it: major << 20 | minor) -> dataset or snapshot, as raw bytes."""
+    found: dict[int, bytes] = {}
+    for line in text.split(b"\n"):
+        fields, separator, rest = line.partition(b" - ")
+        parts, tail = fields.split(b" "), rest.split(b" ")
+        if separator and tail[0] == b"zfs" and len(tail) > 1 and len(parts) > 3:
+            major, _, minor = parts[2].partition(b":")
+            if major.isdigit() and minor.isdigit():
+                found.setdefault(int(major) << 20 | int(minor), unescape(tail[1]))
+    return found
+
+
+def unescape(text: bytes) -> bytes:
+    """``\\040`` and the like, as mountinfo writes blanks, tabs, newlines and backslashes."""
+    return _OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), text)
+
+
+def has_zfs_fuse(text: bytes) -> bool:
+    """Whether a pool of zfs-fuse is mounted: its calls do not pass the kernel's ZFS."""
+    return any(b" - fuse" in line and b"zfs" in line.rpartition(b" - ")[2] for line in text.split(b"\n"))
+
+
+def parse_objset(text: bytes) -> bytes | None:
+    """The dataset_name of a kstat ``objset-0x...`` file (OpenZFS 0.8 and later), or None."""
+    for line in text.split(b"\n"):
+        name, _, rest = line.partition(b" ")
+        if name == b"dataset_name":
+            return rest.strip().partition(b" ")[2].strip() or None
+    return None
