@@ -50,7 +50,6 @@ class Collector:
         self._datasets: tuple[str, ...] = ()
         self.tap: queue.Queue[Sequence[Event]] | None = queue.Queue(_TAP_CHUNKS) if tap else None
         self.error: UserError | None = None
-        self.attach_seconds: tuple[float, ...] = ()
 
     @property
     def history(self) -> History:
@@ -145,7 +144,6 @@ class Collector:
         self._status = Status(Phase.STARTING, "starting")
         source.open(self._stage, self._stop.is_set)
         self._probes = source.loaded.report
-        self.attach_seconds = source.loaded.seconds
         self._history.clear_slots()
         self._apply(source, mounts, self.controls())
         self._status = Status(Phase.LIVE, "")

@@ -25,7 +25,7 @@ class Mounts:
         self._proc = proc
         self._names: dict[int, str] = {}
         self._asked: set[tuple[int, int]] = set()
-        self._watched = Path(f"{proc}/self/mountinfo").open("rb")
+        self._watched = Path(f"{proc}/self/mountinfo").open("rb")  # noqa: SIM115  (open as long as this object)
         self._poll = select.poll()
         self._poll.register(self._watched, select.POLLPRI | select.POLLERR)
         self.generation = 0

@@ -407,13 +407,18 @@ def _uri(path: StrPath) -> str:
     if not stat.S_ISREG(status.st_mode):
         raise OSError("it is not a file")
     with open(real, "rb") as file:
-        head = file.read(16)
-    if head != b"SQLite format 3\0":
+        head = file.read(100)
+    if not head.startswith(b"SQLite format 3\0"):
         raise UserError(Exit.BAD_RECORDING, f"'{_shown(path)}' is not a zfstop recording")
     if status.st_size > _MAX_FILE_BYTES:
-        raise OSError(f"it is larger than {_MAX_FILE_BYTES >> 30} GiB")
-    # Without a -wal nobody writes to it, and "immutable" needs no locks: it opens on a read-only disk too.
-    return Path(real).as_uri() + ("?mode=ro" if _unclosed(real) else "?mode=ro&immutable=1")
+        raise OSError(f"it is larger than {_MAX_FILE_BYTES >> 20} MiB")
+    if _unclosed(real):
+        return Path(real).as_uri() + "?mode=ro"
+    # SQLite reads zeros behind the end of a page that is cut, and they can look like rows.
+    if len(head) < 100 or status.st_size % (int.from_bytes(head[16:18], "big") or 1 << 16):
+        raise OSError("its end is missing")
+    # Nobody writes to it, and "immutable" needs no locks: it opens on a read-only disk too.
+    return Path(real).as_uri() + "?mode=ro&immutable=1"
 
 
 def _unclosed(path: StrPath) -> bool:

@@ -12,15 +12,14 @@ Messages: {"stage": text}, then {"done": {...}} with descriptors, or {"error": {
 from __future__ import annotations
 
 import array
+import dataclasses
 import errno
 import importlib.util
-import itertools
 import json
 import mmap
 import os
 import socket
 import sys
-import time
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +27,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 MAPS = ("settings", "counters", "pids", "devs", "in_flight", "sent_paths", "events", "paths")
 _MODULE_DECODERS = frozenset({"znode_uio", "znode_sync"})
 _LOG_BYTES = 1 << 20
+_BETTER = "not needed: a better one is attached"
 #: A program that ran before its return was attached would count calls that never end: attach returns first.
 _PAIR = (("return", True), ("entry", False))
 
@@ -109,14 +109,18 @@ def _program_text(request: dict[str, Any], macros: dict[str, int], probes: list[
     numbers = macros | request["sizes"] | {"SLOTS": 1 + max(probe["slot"] for probe in probes)}
     head += [f"#define {macro} {int(value)}" for macro, value in numbers.items()]
     head += _header_macros() if request["headers"] else []
-    tail = [f"PROBE({int(p['slot'])}, {int(p['bit'])}ULL, {_word(p['decoder'])})" for p in probes]
+    tail = [
+        f"PROBE_{_word(kind)}({int(p['slot'])}, {int(p['bit'])}ULL, {_word(p['decoder'])})"
+        for p in probes
+        for kind in p["kinds"]
+    ]
     return "\n".join([*head, body, *tail, ""])
 
 
 def _word(text: str) -> str:
-    """A decoder's name: letters and underscores only, whatever the request says."""
+    """The name of a decoder or kind: letters and underscores only, whatever the request says."""
     if not text.replace("_", "").isalpha() or not text.isascii():
-        raise Failed("internal", f"'{text}' is not the name of a decoder")
+        raise Failed("internal", f"'{text}' is not a word of program.c")
     return text
 
 
@@ -141,7 +145,7 @@ class Attacher:
     """Loads and attaches the programs of a compiled module, pair by pair."""
 
     def __init__(self, module: Any) -> None:
-        self._module = module
+        self.module = module
         self._zfs: tuple[Any, int] | None = None
 
     def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]] | str:
@@ -180,7 +184,7 @@ class Attacher:
         return btf.function(symbol), fd
 
     def _load(self, function: str, *arguments: Any) -> int:
-        code = self._module.dump_func(function.encode())
+        code = self.module.dump_func(function.encode())
         program, _ = bpf.load_program(code, arguments[1], arguments[0], *arguments[2:])
         if program < 0:
             error = -program
@@ -211,23 +215,70 @@ def _reason(failure: Exception) -> str:
     return str(failure)
 
 
-def _attach_all(attacher: Attacher, probes: list[dict[str, Any]]) -> tuple[list[Any], list[Any], list[int]]:
-    """(attached, rejected, descriptors): of each operation the first tier in which anything attaches."""
-    attached: list[Any] = []
-    rejected: list[Any] = []
-    fds: list[int] = []
+@dataclasses.dataclass
+class Result:
+    """What a round attached, what it could not, and the descriptors that keep it."""
+
+    attached: list[Any] = dataclasses.field(default_factory=list)
+    rejected: list[Any] = dataclasses.field(default_factory=list)
+    fds: list[int] = dataclasses.field(default_factory=list)
+
+    def served(self, probe: dict[str, Any]) -> bool:
+        """Whether a better tier of the operation is attached already."""
+        return any(item["op"] == probe["op"] and item["tier"] < probe["tier"] for item in self.attached)
+
+    def refuse(self, probe: dict[str, Any], reason: str) -> None:
+        """Note why a candidate is not taken."""
+        self.rejected.append({**probe, "reason": reason})
+
+
+def _attach_all(attacher: Attacher, probes: list[dict[str, Any]]) -> Result:
+    """Of each operation the first tier in which anything attaches."""
+    result = Result()
     for probe in sorted(probes, key=lambda item: (item["op"], item["tier"])):
-        served = [item["tier"] for item in attached if item["op"] == probe["op"]]
-        if served and served[0] < probe["tier"]:
-            rejected.append({**probe, "reason": "not needed: a better one is attached"})
+        if result.served(probe):
+            result.refuse(probe, _BETTER)
             continue
-        result = attacher.attach(probe)
-        if isinstance(result, str):
-            rejected.append({**probe, "reason": result})
+        outcome = attacher.attach(probe)
+        if isinstance(outcome, str):
+            result.refuse(probe, outcome)
             continue
-        attached.append({**probe, "kind": result[0], "fds": len(result[1])})
-        fds += result[1]
-    return attached, rejected, fds
+        result.attached.append({**probe, "kind": outcome[0]})
+        result.fds += outcome[1]
+    return result
+
+
+def _preferred(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The best tier of every operation, by the best kind: compiling what is hardly ever needed costs as much again."""
+    best = {op: min(p["tier"] for p in probes if p["op"] == op) for op in {p["op"] for p in probes}}
+    return [{**p, "kinds": p["kinds"][:1]} for p in probes if p["tier"] == best[p["op"]]]
+
+
+def _attempt(
+    channel: Channel, request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]
+) -> Any:
+    """(compiled module, result) of one round."""
+    channel.stage("compiling the probes")
+    attacher = Attacher(_compile(_program_text(request, macros, probes), not request["headers"]))
+    channel.stage("attaching the probes")
+    return attacher.module, _attach_all(attacher, probes)
+
+
+def _rounds(
+    channel: Channel, request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]
+) -> Any:
+    """First what is preferred; everything, from the beginning, only if some operation got no probe."""
+    first = _preferred(probes)
+    module, result = _attempt(channel, request, macros, first)
+    if len(result.attached) < len(first) and first != probes:
+        for fd in result.fds:
+            os.close(fd)
+        return _attempt(channel, request, macros, probes)
+    chosen = {item["slot"] for item in first}
+    for probe in probes:
+        if probe["slot"] not in chosen:
+            result.refuse(probe, _BETTER)
+    return module, result
 
 
 def _knowable(probes: list[dict[str, Any]], unknown: str | None) -> tuple[list[Any], list[Any]]:
@@ -238,7 +289,7 @@ def _knowable(probes: list[dict[str, Any]], unknown: str | None) -> tuple[list[A
 
 def serve(channel: Channel) -> None:
     """Answer the one request."""
-    request, times = channel.request(), [time.monotonic()]
+    request = channel.request()
     channel.stage("reading kernel types")
     try:
         macros, unknown = _offset_macros(request)
@@ -247,19 +298,12 @@ def serve(channel: Channel) -> None:
     probes, rejected = _knowable(request["probes"], unknown)
     if not probes:
         raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in rejected))
-    times.append(time.monotonic())
-    channel.stage("compiling the probes")
-    module = _compile(_program_text(request, macros, probes), not request["headers"])
-    times.append(time.monotonic())
-    channel.stage("attaching the probes")
-    attached, refused, probe_fds = _attach_all(Attacher(module), probes)
-    times.append(time.monotonic())
-    if not attached:
-        raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in refused))
+    module, result = _rounds(channel, request, macros, probes)
+    if not result.attached:
+        raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in result.rejected))
     map_fds = [module[name.encode()].map_fd for name in MAPS]
-    seconds = [round(b - a, 4) for a, b in itertools.pairwise(times)]
-    done = {"maps": MAPS, "attached": attached, "rejected": rejected + refused, "seconds": seconds}
-    channel.send({"done": done}, map_fds + probe_fds)
+    done = {"maps": MAPS, "attached": result.attached, "rejected": rejected + result.rejected}
+    channel.send({"done": done}, map_fds + result.fds)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
  *
  * The loader puts in front of this text, from numbers and fixed words only: the structs of model/events.py, the
  * offsets of kernel structures (from BTF, or offsetof with installed headers), and below it one
- * PROBE(slot, operation bit, decoder, ...) line for each function of the plan. No text of a user is ever compiled.
+ * PROBE_kind(slot, operation bit, decoder) line for each function and way to attach of the plan. No text of a user is ever compiled.
  *
  * Threshold, PIDs, devices and operations are map values: a change is in force for the next operation.
  *
@@ -384,7 +384,6 @@ static __always_inline u64 iovec_size(u64 iovec, u64 segments)
 #define FIRST_4(ctx) (ctx)[0], (ctx)[1], (ctx)[2], (ctx)[3]
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
-#define EXPAND(macro, ...) macro(__VA_ARGS__)
 
 #define ENTRY_BODY(SLOT, BIT, DECODER, ...)                  \
   {                                                          \
@@ -407,9 +406,10 @@ static __always_inline u64 iovec_size(u64 iovec, u64 segments)
     return 0;                                                \
   }
 
-/* The four programs of a slot; the loader loads the pair that fits how it attaches. */
-#define PROBE(SLOT, BIT, DECODER)                                                                            \
+/* The pair of programs of a slot, for each way to attach. */
+#define PROBE_kprobe(SLOT, BIT, DECODER)                                                                     \
   int kprobe_entry_##SLOT(struct pt_regs *ctx) ENTRY_BODY(SLOT, BIT, DECODER, REGS(ctx))                     \
-  int kprobe_return_##SLOT(struct pt_regs *ctx) RETURN_BODY(SLOT, DECODER, RETURNED(ctx))                    \
+  int kprobe_return_##SLOT(struct pt_regs *ctx) RETURN_BODY(SLOT, DECODER, RETURNED(ctx))
+#define PROBE_fentry(SLOT, BIT, DECODER)                                                                     \
   int fentry_##SLOT(u64 *ctx) ENTRY_BODY(SLOT, BIT, DECODER, PASTE(FIRST_, ARGS_##DECODER)(ctx))             \
   int fexit_##SLOT(u64 *ctx) RETURN_BODY(SLOT, DECODER, ctx[ARGS_##DECODER])

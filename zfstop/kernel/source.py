@@ -51,7 +51,6 @@ class Loaded:
     held: tuple[int, ...]
     slots: Mapping[int, Attached]
     report: ProbeReport
-    seconds: tuple[float, ...]
 
 
 class LiveSource:
@@ -115,7 +114,7 @@ class LiveSource:
             Rejected(r["op"], r["symbol"], r["reason"]) for r in done["rejected"]
         )
         report = ProbeReport(tuple(slots.values()), rejected, notes)
-        self._loaded = Loaded(maps, tuple(fds), slots, report, tuple(done["seconds"]))
+        self._loaded = Loaded(maps, tuple(fds), slots, report)
         self._rings = Ring(maps["events"], self._event_bytes), Ring(maps["paths"], self._path_bytes)
         self.paths = Paths(SentPaths(maps["sent_paths"]).forget, _PATHS_KEPT)
         self._counters = Counters(maps["counters"])

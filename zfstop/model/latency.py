@@ -36,11 +36,11 @@ def by_operation(second: Second) -> Second:
 
 
 def _sum(parts: list[Stats]) -> Stats:
-    return Stats(
-        count=sum(part.count for part in parts),
-        errors=sum(part.errors for part in parts),
-        total_ns=sum(part.total_ns for part in parts),
-        max_ns=max(part.max_ns for part in parts),
-        bytes=sum(part.bytes for part in parts),
-        buckets=merge(part.buckets for part in parts),
-    )
+    count = errors = total_ns = max_ns = size = 0
+    for part in parts:
+        count += part.count
+        errors += part.errors
+        total_ns += part.total_ns
+        max_ns = max(max_ns, part.max_ns)
+        size += part.bytes
+    return Stats(count, errors, total_ns, max_ns, size, merge(part.buckets for part in parts))

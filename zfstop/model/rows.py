@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 
 from zfstop.model.events import Key
-from zfstop.model.histogram import Buckets, enough_for, percentile
+from zfstop.model.histogram import enough_for, percentile
 from zfstop.model.history import Second, Stats
 
 #: Cells in the trend of a row, over the whole window.
@@ -107,25 +107,50 @@ class Who:
         return tuple(sorted({key.symbol for key in self.keys}))
 
 
-@dataclass(frozen=True, slots=True)
 class Row:
     """The slow operations of one group within a window. Times in ns.
 
     ``identity`` names the group and stays the same from one refresh to the next. ``bytes`` is the sum of the
     sizes asked for. ``cells`` is time waited by absolute cell number, see :func:`trend`. ``last`` is the
-    position in the history of the newest second with an operation in it.
+    position in the history of the newest second with an operation in it. A row that comes from a
+    :class:`Rolling` is a running sum: it is good until that is moved.
     """
 
-    identity: Identity
-    who: Who
-    count: int
-    errors: int
-    total_ns: int
-    max_ns: int
-    bytes: int
-    buckets: Buckets
-    cells: tuple[tuple[int, int], ...]
-    last: int
+    __slots__ = (
+        "_peaks",
+        "_who",
+        "buckets",
+        "bytes",
+        "cells",
+        "count",
+        "errors",
+        "identity",
+        "keys",
+        "last",
+        "total_ns",
+    )
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.count = self.errors = self.total_ns = self.bytes = self.last = 0
+        self.buckets: dict[int, int] = {}
+        self.cells: dict[int, int] = {}
+        self.keys: set[Key] = set()
+        #: (position, max_ns) that are or may become the maximum: falling, oldest first.
+        self._peaks: deque[tuple[int, int]] = deque()
+        self._who: Who | None = None
+
+    @property
+    def max_ns(self) -> int:
+        """The longest latency, exactly."""
+        return self._peaks[0][1]
+
+    @property
+    def who(self) -> Who:
+        """Who waited on what."""
+        if self._who is None:
+            self._who = Who(self.keys)
+        return self._who
 
     def percentile(self, share: float) -> int | None:
         """The latency in ns that ``share`` of the slow operations did not exceed; None with too few of them."""
@@ -139,52 +164,76 @@ class Row:
         """Slow operations per second."""
         return self.count * 1e9 / window_ns if window_ns else 0.0
 
+    def meet(self, key: Key) -> None:
+        """A key that is new to the row."""
+        self.keys.add(key)
+        self._who = None
+
+    def miss(self, key: Key) -> None:
+        """A key that is no longer within the window."""
+        self.keys.discard(key)
+        self._who = None
+
+    def add(self, position: int, cell: int, stats: Stats) -> None:
+        """Count what one key did in the second at ``position``; positions never fall."""
+        peaks = self._peaks
+        while peaks and peaks[-1][1] <= stats.max_ns:
+            peaks.pop()
+        peaks.append((position, stats.max_ns))
+        self.last = position
+        self.count += stats.count
+        self.errors += stats.errors
+        self.total_ns += stats.total_ns
+        self.bytes += stats.bytes
+        self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
+        buckets = self.buckets
+        for bucket, count in stats.buckets.items():
+            buckets[bucket] = buckets.get(bucket, 0) + count
+
+    def take(self, position: int, cell: int, stats: Stats) -> None:
+        """Undo :meth:`add` of the oldest second."""
+        peaks = self._peaks
+        while peaks and peaks[0][0] <= position:
+            peaks.popleft()
+        self.count -= stats.count
+        self.errors -= stats.errors
+        self.total_ns -= stats.total_ns
+        self.bytes -= stats.bytes
+        self.cells[cell] -= stats.total_ns
+        if not self.cells[cell]:
+            del self.cells[cell]
+        buckets = self.buckets
+        for bucket, count in stats.buckets.items():
+            left = buckets[bucket] - count
+            if left:
+                buckets[bucket] = left
+            else:
+                del buckets[bucket]
+
 
 def cell_seconds(window: int) -> int:
     """How many seconds of a window of ``window`` seconds share one cell of a trend."""
     return max(1, window // TREND_CELLS)
 
 
-def rows(
-    seconds: Sequence[Second], grouping: Grouping, start: int = 0, window: int = 60
-) -> tuple[Row, ...]:
+def rows(seconds: Sequence[Second], grouping: Grouping, start: int = 0, window: int = 60) -> tuple[Row, ...]:
     """The rows of these seconds, in the order of their identities. ``start`` is the position of the first one."""
-    found: dict[Identity, list[tuple[int, Key, Stats]]] = {}
+    found: dict[Identity, Row] = {}
     for position, second in enumerate(seconds, start):
         for key, stats in second.groups:
-            found.setdefault(grouping.identity(key), []).append((position, key, stats))
-    span = cell_seconds(window)
-    return tuple(_row(identity, found[identity], span) for identity in sorted(found))
+            identity = grouping.identity(key)
+            row = found.setdefault(identity, Row(identity))
+            row.meet(key)
+            row.add(position, position // cell_seconds(window), stats)
+    return tuple(found[identity] for identity in sorted(found))
 
 
-def _row(identity: Identity, parts: list[tuple[int, Key, Stats]], span: int) -> Row:
-    buckets: dict[int, int] = {}
-    cells: dict[int, int] = {}
-    for position, _, stats in parts:
-        _add_to(cells, position // span, stats.total_ns)
-        for bucket, count in stats.buckets.items():
-            _add_to(buckets, bucket, count)
-    return Row(
-        identity=identity,
-        who=Who(key for _, key, _ in parts),
-        count=sum(stats.count for _, _, stats in parts),
-        errors=sum(stats.errors for _, _, stats in parts),
-        total_ns=sum(stats.total_ns for _, _, stats in parts),
-        max_ns=max(stats.max_ns for _, _, stats in parts),
-        bytes=sum(stats.bytes for _, _, stats in parts),
-        buckets=buckets,
-        cells=tuple(sorted(cells.items())),
-        last=parts[-1][0],
-    )
+@dataclass(slots=True)
+class _Presence:
+    """A key within a window: its row, and in how many of the seconds it is."""
 
-
-def _add_to(counter: dict[int, int], where: int, amount: int) -> None:
-    """Add to a sparse counter; an entry that reaches zero goes."""
-    value = counter.get(where, 0) + amount
-    if value:
-        counter[where] = value
-    else:
-        counter.pop(where, None)
+    row: Row
+    seconds: int = 0
 
 
 class Rolling:
@@ -201,7 +250,8 @@ class Rolling:
         self._span = cell_seconds(window)
         self._start = 0
         self._seconds: deque[Second] = deque()
-        self._groups: dict[Identity, _Group] = {}
+        self._present: dict[Key, _Presence] = {}
+        self._rows: dict[Identity, Row] = {}
         self._order: list[Identity] = []
 
     @property
@@ -230,13 +280,14 @@ class Rolling:
 
     def rows(self) -> tuple[Row, ...]:
         """The same as :func:`rows` of the seconds within the window."""
-        if len(self._order) != len(self._groups):
-            self._order = sorted(self._groups)
-        return tuple(self._groups[identity].row(identity) for identity in self._order)
+        if not self._order:
+            self._order = sorted(self._rows)
+        return tuple([self._rows[identity] for identity in self._order])
 
     def _forget(self) -> None:
         self._seconds.clear()
-        self._groups.clear()
+        self._present.clear()
+        self._rows.clear()
         self._order.clear()
         self._start = 0
         self.length_ns = 0
@@ -244,104 +295,46 @@ class Rolling:
     def _enter(self, second: Second) -> None:
         position = self.end
         cell = position // self._span
-        identify = _IDENTITIES[self.grouping]
-        groups = self._groups
+        present = self._present
         for key, stats in second.groups:
-            identity = identify(key)
-            group = groups.get(identity)
-            if group is None:
-                group = groups[identity] = _Group()
-                self._order = []
-            group.enter(position, cell, key, stats)
+            presence = present.get(key)
+            if presence is None:
+                presence = present[key] = _Presence(self._row_of(key))
+            presence.seconds += 1
+            presence.row.add(position, cell, stats)
         self._seconds.append(second)
         self.length_ns += second.length_ns
 
     def _leave(self) -> None:
         second = self._seconds.popleft()
-        position, cell = self._start, self._start // self._span
-        identify = _IDENTITIES[self.grouping]
+        cell = self._start // self._span
+        present = self._present
         for key, stats in second.groups:
-            identity = identify(key)
-            group = self._groups[identity]
-            group.leave(position, cell, key, stats)
-            if not group.keys:
-                del self._groups[identity]
-                self._order = []
+            presence = present[key]
+            presence.seconds -= 1
+            presence.row.take(self._start, cell, stats)
+            if not presence.seconds:
+                del present[key]
+                self._part(presence.row, key)
         self._start += 1
         self.length_ns -= second.length_ns
 
+    def _row_of(self, key: Key) -> Row:
+        """The row of a key that is new to the window."""
+        identity = self.grouping.identity(key)
+        row = self._rows.get(identity)
+        if row is None:
+            row = self._rows[identity] = Row(identity)
+            self._order.clear()
+        row.meet(key)
+        return row
 
-class _Group:
-    """Running sums of one row. The frozen :class:`Row` is made when asked for, and kept until something changes."""
-
-    __slots__ = ("_row", "_who", "buckets", "bytes", "cells", "count", "errors", "keys", "last", "peaks", "total_ns")
-
-    def __init__(self) -> None:
-        self.count = self.errors = self.total_ns = self.bytes = self.last = 0
-        self.buckets: dict[int, int] = {}
-        self.cells: dict[int, int] = {}
-        #: How many times each key is within the window.
-        self.keys: dict[Key, int] = {}
-        #: (position, max_ns) that are or may become the maximum: falling, oldest first.
-        self.peaks: deque[tuple[int, int]] = deque()
-        self._who: Who | None = None
-        self._row: Row | None = None
-
-    def enter(self, position: int, cell: int, key: Key, stats: Stats) -> None:
-        times = self.keys.get(key)
-        if times is None:
-            self._who = None
-        self.keys[key] = (times or 0) + 1
-        peaks = self.peaks
-        while peaks and peaks[-1][1] <= stats.max_ns:
-            peaks.pop()
-        peaks.append((position, stats.max_ns))
-        self.last = position
-        _add_to(self.cells, cell, stats.total_ns)
-        self.count += stats.count
-        self.errors += stats.errors
-        self.total_ns += stats.total_ns
-        self.bytes += stats.bytes
-        buckets = self.buckets
-        for bucket, count in stats.buckets.items():
-            buckets[bucket] = buckets.get(bucket, 0) + count
-        self._row = None
-
-    def leave(self, position: int, cell: int, key: Key, stats: Stats) -> None:
-        times = self.keys[key] - 1
-        if times:
-            self.keys[key] = times
-        else:
-            del self.keys[key]
-            self._who = None
-        while self.peaks and self.peaks[0][0] <= position:
-            self.peaks.popleft()
-        _add_to(self.cells, cell, -stats.total_ns)
-        self.count -= stats.count
-        self.errors -= stats.errors
-        self.total_ns -= stats.total_ns
-        self.bytes -= stats.bytes
-        for bucket, count in stats.buckets.items():
-            _add_to(self.buckets, bucket, -count)
-        self._row = None
-
-    def row(self, identity: Identity) -> Row:
-        if self._row is None:
-            if self._who is None:
-                self._who = Who(self.keys)
-            self._row = Row(
-                identity,
-                self._who,
-                self.count,
-                self.errors,
-                self.total_ns,
-                self.peaks[0][1],
-                self.bytes,
-                self.buckets.copy(),
-                tuple(self.cells.items()),
-                self.last,
-            )
-        return self._row
+    def _part(self, row: Row, key: Key) -> None:
+        """A key has left the window; its row may have been left empty."""
+        row.miss(key)
+        if not row.keys:
+            del self._rows[row.identity]
+            self._order.clear()
 
 
 def trend(row: Row, end: int, window: int) -> tuple[int, ...]:
@@ -350,12 +343,13 @@ def trend(row: Row, end: int, window: int) -> tuple[int, ...]:
     Cells begin at fixed positions of the history: a cell that is complete never changes again, so the trend
     moves by whole cells and does not shimmer.
     """
-    cells = dict(row.cells)
     newest = max(0, end - 1) // cell_seconds(window)
-    return tuple(cells.get(cell, 0) for cell in range(newest - TREND_CELLS + 1, newest + 1))
+    return tuple(row.cells.get(cell, 0) for cell in range(newest - TREND_CELLS + 1, newest + 1))
 
 
-def sort_rows(items: Iterable[Row], key: Callable[[Row], tuple[float | str, ...]], descending: bool) -> list[Row]:
+def sort_rows(
+    items: Iterable[Row], key: Callable[[Row], tuple[float | str, ...]], descending: bool
+) -> list[Row]:
     """Sorted by ``key``; equal ones by identity, in the same order in both directions."""
     by_identity = sorted(items, key=lambda row: row.identity)
     return sorted(by_identity, key=key, reverse=descending)

@@ -35,13 +35,13 @@ SECTIONS: tuple[tuple[str, tuple[Action, ...]], ...] = (
             Action("toggle_pause", "space,p", "Space p",
                    "Pause, resume; the screen stands still, collection goes on", "pause"),
             Action("next_grouping", "g", "g",
-                   "Group by the next of process/file, process, file, dataset, operation", "group"),
+                   "Group: process/file, process, file, dataset, operation", "group"),
             Action("next_window", "w", "w", "Window of the next length: 10 s, 60 s, 5 min"),
             Action("sort_left", "<", "<", "Sort by the column to the left; or click a header"),
             Action("sort_right", ">", ">", "Sort by the column to the right"),
             Action("reverse", "r", "r", "Reverse the order; or click the header again"),
             Action("symbols", "S", "S",
-                   "Symbols: which kernel functions are measured, and why others are not", "symbols"),
+                   "Symbols: the kernel functions measured, and why others are not", "symbols"),
         ),
     ),
     (
@@ -71,6 +71,7 @@ SECTIONS: tuple[tuple[str, tuple[Action, ...]], ...] = (
         (
             Action("help", "?,f1", "? F1", "Help: every key", "help"),
             Action("command_palette", "ctrl+p", "Ctrl+P", "Command palette: find an action by its name"),
+            Action("redraw", "ctrl+l", "Ctrl+L", "Redraw the screen"),
             Action("suspend_process", "ctrl+z", "Ctrl+Z", "Suspend; fg brings zfstop back", always=True),
             Action("quit", "q", "q", "Quit", "quit"),
             Action("quit_now", "ctrl+c", "Ctrl+C", "Quit, from anywhere", always=True),
@@ -79,7 +80,16 @@ SECTIONS: tuple[tuple[str, tuple[Action, ...]], ...] = (
 )  # fmt: skip
 
 #: Bottom line, most important first.
-BAR = ("help", "toggle_pause", "threshold('up')", "ask_pids", "ask_datasets", "next_grouping", "symbols", "quit")
+BAR = (
+    "help",
+    "toggle_pause",
+    "threshold('up')",
+    "ask_pids",
+    "ask_datasets",
+    "next_grouping",
+    "symbols",
+    "quit",
+)
 
 
 def actions() -> list[Action]:

@@ -25,6 +25,7 @@ from zfstop.ui.main import MainScreen
 from zfstop.ui.panels import Help, Symbols, symbols_text
 from zfstop.ui.table import SlowTable
 from zfstop.ui.terminal import TerminalDriver, terminal_gone
+from zfstop.ui.theme import DARK
 from zfstop.units import format_threshold, parse_time, step_threshold
 
 #: How often the feed is looked at (s). Drawn is only when there is something new: once a second.
@@ -42,13 +43,13 @@ class ZfstopApp(App[None]):
     def __init__(self, feed: Feed, look_every_s: float = LOOK_EVERY_S) -> None:
         """``look_every_s`` may be raised on a slow line: then frames are skipped, never events."""
         super().__init__(driver_class=TerminalDriver)
+        self.register_theme(DARK)
+        self.theme = DARK.name
         self.feed = feed
         self.lens = Lens(feed)
         self.main = MainScreen()
         self._look_every_s = look_every_s
         self._drawn: object = None
-        if self.console.color_system in (None, "standard"):
-            self.theme = "ansi-dark"
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen is the one at the bottom of the stack."""
@@ -58,6 +59,9 @@ class ZfstopApp(App[None]):
         """Begin to look; end when told to, or when the terminal is gone."""
         for number in (signal.SIGHUP, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
+        if self.no_color or (not self.is_headless and self.console.color_system == "standard"):
+            self.theme = "ansi-dark"
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
         self.set_interval(self._look_every_s, self.look)
         self.call_after_refresh(self.draw)
 
@@ -132,6 +136,10 @@ class ZfstopApp(App[None]):
     def action_move(self, where: str) -> None:
         """Move the selection."""
         self.main.table.move(where)
+
+    def action_redraw(self) -> None:
+        """Paint everything anew: after another program wrote on the terminal, or after being suspended."""
+        self.refresh(layout=True)
 
     def action_help(self) -> None:
         """Every key."""

@@ -19,7 +19,7 @@ _BOTTOM, _TOP = _US, 100 * NS_PER_S
 #: of fast operations share one. They do not depend on the data or the threshold.
 _LIMITS: dict[int, tuple[int, ...]] = {
     1: (),
-    2: (10 * _MS,),
+    2: (100 * _MS,),
     3: (10 * _MS, NS_PER_S),
     4: (10 * _MS, 100 * _MS, NS_PER_S),
     5: (_MS, 10 * _MS, 100 * _MS, NS_PER_S),
@@ -64,5 +64,5 @@ def column(p99_ns: int, max_ns: int, height: int) -> str:
     peak = level(max_ns, height)
     row = min(int(peak), height - 1)
     if cells[row] == " ":
-        cells[row] = "▁─▔"[min(2, int((peak - row) * 3))]
+        cells[row] = "─" if peak - row < 0.6 else "▔"
     return "".join(cells)

@@ -27,12 +27,17 @@ def chart_lines(points: tuple[Point, ...], width: int, height: int, threshold_ns
     room = max(0, width - scale_width(height))
     shown = points[max(0, len(points) - room) :]
     columns = [column(p.p99_ns, p.max_ns, height) if p.count else " " * height for p in shown]
-    styles = [band(p.max_ns, threshold_ns) for p in shown]
-    lines = []
+    lines: list[Line] = []
     for row in reversed(range(height)):
-        cells = [(text[row], style) for text, style in zip(columns, styles, strict=True)]
-        lines.append(((_scale(row, height), "dim"), (" " * (room - len(shown)), ""), *_runs(cells)))
+        cells = "".join(text[row] for text in columns).rjust(room)
+        style = _row_style(row, height, threshold_ns)
+        lines.append(((_scale(row, height), "dim"), (cells, style)))
     return lines
+
+
+def _row_style(row: int, height: int, threshold_ns: int) -> str:
+    """The band that a row begins in: what is red is above ten times the threshold, wherever the data are."""
+    return "bar-warm" if height == 1 else "bar-" + band(edges(height)[row], threshold_ns)
 
 
 def _scale(row: int, height: int) -> str:
@@ -42,20 +47,11 @@ def _scale(row: int, height: int) -> str:
     return fit(format_threshold(edges(height)[row]), SCALE_WIDTH - 2, right=True) + " ▕"
 
 
-def _runs(cells: list[Part]) -> list[Part]:
-    """Neighbours of one style joined: fewer segments to draw."""
-    runs: list[Part] = []
-    for text, style in cells:
-        if runs and (runs[-1][1] == style or not text.strip()):
-            runs[-1] = (runs[-1][0] + text, runs[-1][1])
-        else:
-            runs.append((text, style))
-    return runs
-
-
 def ops_title(window: int) -> str:
     """The heading above :func:`ops_lines`, ``OPS_WIDTH`` cells wide."""
-    return fit(f"slow {window}s", 10) + " " + "".join(fit(name, 7, right=True) for name in ("P50", "P99", "MAX"))
+    return (
+        fit(f"slow/{window}s", 10) + " " + "".join(fit(name, 7, right=True) for name in ("P50", "P99", "MAX"))
+    )
 
 
 def ops_lines(ops: tuple[Row, ...], height: int, threshold_ns: int) -> list[Line]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zfstop.model.rows import Row, cell_seconds, trend
 from zfstop.text import fit, fit_path
 from zfstop.ui.bands import trend_bar
-from zfstop.units import NS_PER_S, format_rate, format_size, format_time
+from zfstop.units import NS_PER_S, format_rate, format_size
 
 NONE = "-"
 _GUTTER = 1
@@ -27,8 +27,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. ``shown_from`` is the table width in cells at which it appears; ``latency`` gives the value (ns)
-    whose band colours the cell; ``order`` is the sort key; ``grows`` the table widths at which a cell is added.
+    """One column. ``shown_from`` is the table width in cells at which it appears; ``cell`` gives its text, or
+    ``latency`` its value (ns), which also colours it; ``order`` is the sort key; ``grows`` are the table widths at
+    which a cell is added.
     """
 
     key: str
@@ -70,10 +71,6 @@ def _trend(row: Row, view: View) -> str:
     return "".join(bars) + trend_bar(newest / (begun * NS_PER_S))
 
 
-def _time(ns: int | None) -> str:
-    return NONE if ns is None else format_time(ns)
-
-
 def _many(values: tuple[object, ...], word: str) -> str:
     """The one value, or how many there are: never one of several as if it were all."""
     return str(values[0]) if len(values) == 1 else f"{len(values)} {word}"
@@ -94,7 +91,16 @@ def where(row: Row) -> str:
         dataset, path = who.files[0]
         return f"{dataset}:{path}"
     files = f"{len(who.files)} files"
-    return f"{who.datasets[0]}: {files}" if len(who.datasets) == 1 else f"{files} of {len(who.datasets)} datasets"
+    return (
+        f"{who.datasets[0]}: {files}"
+        if len(who.datasets) == 1
+        else f"{files} of {len(who.datasets)} datasets"
+    )
+
+
+def _no_text(row: Row, view: View) -> str:
+    """A latency column has a value instead; see ``Column.latency``."""
+    return NONE
 
 
 def _share(share: float) -> Callable[[Row], int | None]:
@@ -108,7 +114,7 @@ def _share_column(key: str, share: float, shown_from: int) -> Column:
         header=key.upper(),
         width=6,
         shown_from=shown_from,
-        cell=lambda row, view: _time(latency(row)),
+        cell=_no_text,
         order=lambda row: (-1 if (ns := latency(row)) is None else ns,),
         latency=latency,
     )
@@ -118,8 +124,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("wait", "WAIT", 5, 0, _waited, lambda row: (row.total_ns,)),
     Column("trend", "TREND", 10, 112, _trend, lambda row: (row.last, row.total_ns), right=False),
     _share_column("p50", 0.50, 100),
-    _share_column("p99", 0.99, 60),
-    Column("max", "MAX", 6, 0, lambda row, view: _time(row.max_ns), lambda row: (row.max_ns,),
+    _share_column("p99", 0.99, 58),
+    Column("max", "MAX", 6, 0, _no_text, lambda row: (row.max_ns,),
            latency=lambda row: row.max_ns),
     Column("rate", "N/s", 5, 70, lambda row, view: format_rate(row.rate(view.window_ns)),
            lambda row: (row.count,)),

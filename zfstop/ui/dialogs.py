@@ -12,8 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, SelectionList, Static
-from textual.widgets.selection_list import Selection
+from textual.widgets import Input, OptionList, Static
 
 from zfstop.errors import UserError
 from zfstop.model.state import pools_of
@@ -66,61 +65,82 @@ class Ask(ModalScreen[None]):
         try:
             self._accept(event.value)
         except (ValueError, UserError) as error:
-            hint = self.query(".hint").first(Static)
-            hint.update(Content(sentence_of(error)))
-            hint.add_class("wrong")
+            _refuse(self, error)
             return
         self.dismiss()
-
-
-class _Choices(SelectionList[str]):
-    """A selection list in which Enter applies instead of toggling."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "screen.apply", "Apply", show=False),
-        Binding("j", "cursor_down", show=False),
-        Binding("k", "cursor_up", show=False),
-    ]
 
 
 class Choose(ModalScreen[None]):
     """Several of a list of names. ``accept`` is called with those chosen."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Cancel", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Cancel", show=False),
+        Binding("enter", "apply", "Apply", show=False, priority=True),
+        Binding("space", "mark", "Mark", show=False, priority=True),
+        Binding("j", "move(1)", show=False),
+        Binding("k", "move(-1)", show=False),
+    ]
 
     def __init__(
         self, names: Iterable[str], chosen: frozenset[str], accept: Callable[[frozenset[str]], None]
     ) -> None:
         super().__init__()
         known = sorted(names)
-        pools = pools_of(known)
-        gone = sorted(chosen - set(known) - set(pools))
-        self._names = [*pools, *(name for name in known if name not in pools), *gone]
-        self._pools = set(pools)
-        self._chosen = chosen
+        self._pools = pools_of(known)
+        gone = sorted(chosen - set(known) - set(self._pools))
+        self._names = [*self._pools, *(name for name in known if name not in self._pools), *gone]
+        self._chosen = set(chosen)
         self._accept = accept
+        self._list = OptionList(*map(self._label, self._names), markup=False, compact=True)
 
     def compose(self) -> ComposeResult:
         """Pools first, then datasets; a name takes its children with it."""
         with Vertical(classes="dialog"):
             yield Static("Only these pools or datasets, with their children", markup=False, classes="title")
             if self._names:
-                yield _Choices(*(Selection(self._label(name), name, name in self._chosen) for name in self._names))
+                yield self._list
             else:
                 yield Static("No dataset is mounted", markup=False, classes="hint")
-            yield Static("Space marks, Enter applies, Esc leaves it as it is; none marked: all",
-                         markup=False, classes="hint")  # fmt: skip
+            yield Static(
+                "Space marks, Enter applies, Esc leaves it; none marked: all", markup=False, classes="hint"
+            )
 
-    def _label(self, name: str) -> Content:
-        return Content(f"{name}  (pool)" if name in self._pools else name)
+    def _label(self, name: str) -> Text:
+        kind = "  (pool)" if name in self._pools else ""
+        return Text(f"[{'x' if name in self._chosen else ' '}] {name}{kind}")
+
+    def action_move(self, step: int) -> None:
+        """As in vi."""
+        if step > 0:
+            self._list.action_cursor_down()
+        else:
+            self._list.action_cursor_up()
+
+    def action_mark(self) -> None:
+        """Mark the name under the cursor, or take the mark away."""
+        if self._list.highlighted is not None:
+            self._toggle(self._list.highlighted)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A click marks too."""
+        self._toggle(event.option_index)
+
+    def _toggle(self, index: int) -> None:
+        self._chosen ^= {self._names[index]}
+        self._list.replace_option_prompt_at_index(index, self._label(self._names[index]))
 
     def action_apply(self) -> None:
         """Take what is marked."""
         try:
-            self._accept(frozenset(self.query_one(_Choices).selected))
+            self._accept(frozenset(self._chosen))
         except UserError as error:
-            hint = self.query(".hint").last(Static)
-            hint.update(Text(sentence_of(error)))
-            hint.add_class("wrong")
+            _refuse(self, error)
             return
         self.dismiss()
+
+
+def _refuse(dialog: ModalScreen[None], error: Exception) -> None:
+    """Say why not, in place of the hint."""
+    hint = dialog.query(".hint").first(Static)
+    hint.update(Content(sentence_of(error)))
+    hint.add_class("wrong")

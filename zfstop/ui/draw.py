@@ -7,7 +7,8 @@ blanks). Text is put into segments as it is: nothing in it is ever read as marku
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import groupby, zip_longest
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -24,7 +25,7 @@ Line = tuple[Part, ...]
 #: Every style a part can wear; app.tcss says what it looks like.
 STYLES = {
     "head", "sorted", "dim", "strong", "cool", "warm", "hot", "good", "note", "alarm", "banner", "filter",
-    "key", "selected", "peak",
+    "key", "selected", "bar-cool", "bar-warm", "bar-hot",
 }  # fmt: skip
 
 
@@ -48,14 +49,23 @@ class Styled(Widget):
         if style is None:
             style = self.rich_style
             for name in names.split():
-                style += self.get_component_rich_style(name, partial=True)
+                style += self._layer(name)
             self._styles[names] = style
         return style
 
+    def _layer(self, name: str) -> Style:
+        """What ``name`` changes: only what its rules set, but with transparency worked out."""
+        rules = self.get_component_rich_style(name, partial=True)
+        whole = self.get_component_rich_style(name)
+        return rules + Style(
+            color=whole.color if rules.color else None, bgcolor=whole.bgcolor if rules.bgcolor else None
+        )
+
     def strip_of(self, line: Line, width: int, fill: str = "") -> Strip:
         """The line, cut or padded to ``width`` cells; ``fill`` names the styles of the padding."""
-        strip = Strip(Segment(text, self.style_of(names)) for text, names in line if text)
-        return strip.adjust_cell_length(width, self.style_of(fill))
+        runs = groupby(line, key=itemgetter(1))
+        segments = [Segment("".join(text for text, _ in run), self.style_of(names)) for names, run in runs]
+        return Strip(segments).adjust_cell_length(width, self.style_of(fill))
 
 
 class Lines(Styled):
@@ -94,8 +104,7 @@ class Lines(Styled):
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != self.size.width:
             line = self._lines[y] if y < len(self._lines) else ()
-            fill = line[-1][1] if line else ""
-            strip = self._strips[y] = self.strip_of(line, self.size.width, fill)
+            strip = self._strips[y] = self.strip_of(line, self.size.width)
         return strip
 
 

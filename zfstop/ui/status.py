@@ -27,9 +27,15 @@ _PHASE_STYLES = {
 def status_lines(frame: Frame, width: int, count: int) -> list[Line]:
     """``count`` lines (1 or 3) of ``width`` cells."""
     if count == 1:
-        return [fit_cells([_mode(frame), *_controls(frame)[:4], *_health(frame)[:2], _loss(frame.losses)], width)]
-    health = [*_health(frame), _loss(frame.losses)]
+        return [fit_cells(_all_in_one(frame), width, " ")]
+    health = [*_health(frame), _loss(frame.losses), _loss_figures(frame.losses)]
     return [fit_cells(_identity(frame), width), fit_cells(_controls(frame), width), fit_cells(health, width)]
+
+
+def _all_in_one(frame: Frame) -> list[Cell]:
+    """What must be seen on the smallest of screens."""
+    filtered: Cell = (2, ("filtered", "F"), "filter") if frame.controls.filtered else (9, ("",), "")
+    return [_mode(frame), _loss(frame.losses), _limit(frame.controls), filtered, *_health(frame)[:2]]
 
 
 def banner_line(frame: Frame, width: int, right: str = "") -> Line:
@@ -57,14 +63,19 @@ def waiting_text(frame: Frame) -> list[tuple[str, str]]:
     """What an empty table says instead of rows: (sentence, style)."""
     status = frame.status
     if status.problem is not None:
-        text = [(_sentence(status.problem.sentence), "hot")]
+        text = [(_sentence(f"Cannot measure: {status.problem.sentence}"), "hot")]
         return [*text, (f"To mend it: {status.problem.remedy}", "strong")] if status.problem.remedy else text
     if status.phase in (Phase.STARTING, Phase.WAITING):
         return [(_sentence(status.note or "Starting"), "strong")]
     limit = frame.controls.threshold_ns
     what = f"No operation took {format_threshold(limit)} or longer" if limit else "No operation at all"
     span = round(frame.window_ns / NS_PER_S)
-    hints = [(f"{what} in the last {span} s" + (" within the filters." if frame.controls.filtered else "."), "strong")]
+    hints = [
+        (
+            f"{what} in the last {span} s" + (" within the filters." if frame.controls.filtered else "."),
+            "strong",
+        )
+    ]
     if limit:
         hints.append(("-  lowers the threshold", "dim"))
     if frame.controls.filtered:
@@ -107,9 +118,8 @@ def _mode(frame: Frame) -> Cell:
 
 def _controls(frame: Frame) -> list[Cell]:
     controls = frame.controls
-    limit = f"slow >= {format_threshold(controls.threshold_ns)}" if controls.threshold_ns else "slow >= 0 (all)"
     return [
-        (1, (f"{limit} [+ -]", limit, limit.replace("slow ", "").replace(" ", "")), "strong"),
+        _limit(controls),
         _filter("pid", map(str, sorted(controls.pids)), " [P]"),
         _filter("pool", sorted(controls.datasets), " [O]"),
         _filter("op", sorted(controls.ops), ""),
@@ -117,6 +127,12 @@ def _controls(frame: Frame) -> list[Cell]:
         (5, (f"by {frame.grouping.value} [g]", f"by {frame.grouping.value}", ""), ""),
         (6, (f"{frame.window} s [w]", f"{frame.window} s", ""), ""),
     ]
+
+
+def _limit(controls: Controls) -> Cell:
+    value = format_threshold(controls.threshold_ns)
+    words = f"slow >= {value}" if controls.threshold_ns else "all operations"
+    return (2, (f"{words} [+ -]", words, f">={value}"), "strong")
 
 
 def _filter(word: str, values: Iterable[str], key: str) -> Cell:
@@ -135,7 +151,7 @@ def _clear(controls: Controls) -> Cell:
 def _health(frame: Frame) -> list[Cell]:
     newest = frame.newest
     if newest is None:
-        return [(2, ("slow 0/s",), "strong")]
+        return [(3, ("slow 0/s", ""), "strong")]
     length = max(1, newest.length_ns)
     slow = sum(stats.count for _, stats in newest.groups) * NS_PER_S / length
     calls = newest.counts.entered * NS_PER_S / length
@@ -143,9 +159,13 @@ def _health(frame: Frame) -> list[Cell]:
     errors = sum(row.errors for row in frame.ops)
     rate = f"slow {format_rate(slow)}/s"
     return [
-        (2, (f"{rate} of {format_rate(calls)} calls/s", rate), "strong"),
-        (6, (f"errors {errors}", f"err {errors}") if errors else ("errors 0", ""), "hot" if errors else "dim"),
-        (7, (f"waiting {format_wait(waited)} s/s", ""), ""),
+        (3, (f"{rate} of {format_rate(calls)} calls/s", rate, f"{format_rate(slow)}/s", ""), "strong"),
+        (
+            6,
+            (f"errors {errors}", f"err {errors}", "") if errors else ("errors 0", ""),
+            "hot" if errors else "dim",
+        ),
+        (7, (f"WAIT {format_wait(waited)}", ""), ""),
         (8, (f"in flight {newest.in_flight}", ""), ""),
         _probes(frame),
     ]
@@ -161,10 +181,13 @@ def _probes(frame: Frame) -> Cell:
 
 
 def _loss(losses: Counts) -> Cell:
-    """Calm at 0; else red for good, with the three figures when there is room."""
+    """Calm at 0; else red, and for good."""
+    return (1, (f" LOST {losses.losses} ",), "alarm") if losses.losses else (1, ("lost 0",), "dim")
+
+
+def _loss_figures(losses: Counts) -> Cell:
+    """Where it was lost, when there is room."""
     if not losses.losses:
-        return (1, ("lost 0",), "dim")
-    short = f"LOST {losses.losses}"
-    figures = f"ring full {losses.lost}, map full {losses.full}, rejected {losses.rejected}"
-    tight = f"{losses.lost}/{losses.full}/{losses.rejected}"
-    return (1, (f" {short} ({figures}) ", f" {short} ({tight}) ", f" {short} "), "alarm")
+        return (9, ("",), "")
+    words = f"ring full {losses.lost}, map full {losses.full}, rejected {losses.rejected}"
+    return (5, (words, f"ring {losses.lost} map {losses.full} rej {losses.rejected}", ""), "hot")

@@ -16,6 +16,7 @@ from zfstop.ui.bands import band
 from zfstop.ui.columns import NONE, Column, View, column_at, layout
 from zfstop.ui.draw import STYLES, Line, Part, Styled
 from zfstop.ui.lens import Frame, Sort
+from zfstop.units import format_time
 
 _HEADER = 1
 _MARGIN = 2
@@ -46,6 +47,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         self._message: list[Part] = []
         self._chosen: Identity | None = None
         self._cursor = 0
+        self._lines: dict[int, Line] = {}
         self._drawn: dict[int, tuple[Line, Strip]] = {}
 
     @property
@@ -61,7 +63,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     @property
     def texts(self) -> list[str]:
         """The visible lines as plain text."""
-        return ["".join(text for text, _ in self._line(y)) for y in range(self.size.height)]
+        return ["".join(text for text, _ in self._visible(y)) for y in range(self.size.height)]
 
     def show(self, frame: Frame, message: list[Part]) -> None:
         """Show the rows of ``frame``, or ``message`` when there are none. Neither scroll nor selection moves."""
@@ -106,12 +108,18 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def on_resize(self) -> None:
         """Another width: other columns."""
+        self._lines.clear()
         self._drawn.clear()
         self.refresh()
 
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows are visible."""
+        self._lines.clear()
+        super().watch_scroll_y(old_value, new_value)
+
     def render_line(self, y: int) -> Strip:
         """Line ``y`` of what is visible: the header stays, rows scroll."""
-        line = self._line(y)
+        line = self._visible(y)
         drawn = self._drawn.get(y)
         if drawn is None or drawn[0] != line or drawn[1].cell_length != self.size.width:
             drawn = self._drawn[y] = (line, self.strip_of(line, self.size.width, line[-1][1] if line else ""))
@@ -151,10 +159,18 @@ class SlowTable(ScrollView, Styled, can_focus=False):
             self.scroll_to(y=self._cursor if self._cursor < top else self._cursor - room + 1, animate=False)
 
     def _refresh_changed(self) -> None:
+        self._lines.clear()
         for y in range(self.size.height):
             drawn = self._drawn.get(y)
-            if drawn is None or drawn[0] != self._line(y):
+            if drawn is None or drawn[0] != self._visible(y):
                 self.refresh(Region(0, y, self.size.width, 1))
+
+    def _visible(self, y: int) -> Line:
+        """The line at ``y``, worked out once until something changes."""
+        line = self._lines.get(y)
+        if line is None:
+            line = self._lines[y] = self._line(y)
+        return line
 
     def _line(self, y: int) -> Line:
         if y < _HEADER:
@@ -179,18 +195,21 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         back = "selected " if index == self._cursor else ""
         parts: list[Part] = [(">" if back else " ", f"{back}strong")]
         for column, width in layout(self._width):
-            text = column.cell(row, self._view)
-            parts.append((column.fit(text, width) + " ", back + self._style(column, row, text)))
+            text, style = self._cell(column, row)
+            parts.append((column.fit(text, width) + " ", back + style))
         return tuple(parts)
 
-    def _style(self, column: Column, row: Row, text: str) -> str:
-        if text == NONE:
-            return "dim"
+    def _cell(self, column: Column, row: Row) -> Part:
+        """Text and style: a latency wears its band, a figure that is not there is faint, errors are loud."""
         if column.latency is not None:
-            return band(column.latency(row) or 0, self._threshold_ns)
+            ns = column.latency(row)
+            return (NONE, "dim") if ns is None else (format_time(ns), band(ns, self._threshold_ns))
+        text = column.cell(row, self._view)
+        if text == NONE:
+            return text, "dim"
         if column.key == "wait":
-            return "strong"
-        return "hot" if row.errors and column.key in ("op", "errors") else ""
+            return text, "strong"
+        return text, "hot" if row.errors and column.key in ("op", "errors") else ""
 
     def _message_line(self, y: int) -> Line:
         """The message in words, wrapped; a line is left free above it when there is room."""

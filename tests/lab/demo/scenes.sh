@@ -1,0 +1,66 @@
+# Real programs on real ZFS, with a slow disk and a txg stall on purpose: what the demo recording shows.
+# Run in the lab's guest; leaves $LAB_OUT/demo.zfstop. See make_demo.py beside this file.
+set -u
+length=${DEMO_SECONDS:-165}
+pg=$(echo /usr/lib/postgresql/*/bin)
+
+zfs create -o recordsize=128k tank/backup
+zfs create tank/home
+zfs create -o recordsize=8k -o primarycache=metadata dozer/vm
+zfs create dozer/log
+tank_disk=$LAB_DISKS/tank
+dozer_disk=$LAB_DISKS/dozer
+
+# Files to read must be on disk before the recording begins.
+fio --name=vm-101 --directory=/dozer/vm --size=48m --rw=write --bs=1m --end_fsync=1 --output=/dev/null
+install -d -o postgres -g postgres -m 700 /srv/pg/17
+mkdir -p /run/postgresql /tank/home/ann/photos && chown postgres /run/postgresql
+runuser -u postgres -- "$pg/initdb" -D /srv/pg/17 -A trust --no-sync >/dev/null
+runuser -u postgres -- "$pg/pg_ctl" -D /srv/pg/17 -w -l /tmp/pg.log -o "-c shared_buffers=8MB" start >/dev/null
+runuser -u postgres -- "$pg/pgbench" -i -q -s 1 postgres >/dev/null 2>&1
+sync
+
+
+zfstop record 10ms -o "$LAB_OUT/demo.zfstop" --place "the zfstop lab, Debian 13 under QEMU" &
+recorder=$!
+while [ ! -s "$LAB_OUT/demo.zfstop" ]; do sleep 0.5; done
+
+# The everyday load: a database, a log writer, a mail store, a virtual machine's disk, a nightly copy.
+runuser -u postgres -- "$pg/pgbench" -n -c 2 -T "$length" -R 3 postgres >/dev/null 2>&1 &
+(while :; do sqlite3 /tank/home/ann/notes.db \
+    "create table if not exists notes(t text); insert into notes values(hex(randomblob(400)));"; sleep 2; done) >/dev/null 2>&1 &
+(while :; do date >>/dozer/log/syslog; sync -d /dozer/log/syslog; sleep 3; done) >/dev/null 2>&1 &
+fio --name=vm-101 --directory=/dozer/vm --size=48m --rw=randread --bs=8k --rate_iops=6 --time_based \
+    --runtime="$length" --output=/dev/null &
+(while :; do dd if=/dev/urandom of=/tank/backup/nightly.tar bs=128k count=160 conv=fsync status=none; sleep 8; done) >/dev/null 2>&1 &
+
+at() { while [ "$(cut -d. -f1 /proc/uptime)" -lt $((begun + $1)) ]; do sleep 0.5; done; }
+begun=$(cut -d. -f1 /proc/uptime)
+
+# 25 s: the disk under dozer begins to answer reads late, for 25 s.
+at 25
+zinject -d "$dozer_disk" -D 40:2 -T read dozer >/dev/null
+at 50
+zinject -c all >/dev/null
+
+# 70 s: the disk under tank writes slowly while a copy runs, so that a txg takes seconds to sync and writers wait.
+at 70
+echo 8388608 >/sys/module/zfs/parameters/zfs_dirty_data_max
+zinject -d "$tank_disk" -D 30:1 -T write tank >/dev/null
+dd if=/dev/urandom of=/tank/home/ann/photos/import.raw bs=1M count=40 status=none &
+at 100
+zinject -c all >/dev/null
+echo 268435456 >/sys/module/zfs/parameters/zfs_dirty_data_max
+
+# 120 s: a careless script syncs after every small write.
+at 120
+fio --name=every-write-synced --directory=/tank/home --size=1m --rw=randwrite --bs=4k --fsync=1 --rate_iops=8 \
+    --time_based --runtime=15 --output=/dev/null &
+
+at "$length"
+kill -INT "$recorder"
+wait "$recorder"
+jobs -p | xargs -r kill 2>/dev/null
+runuser -u postgres -- "$pg/pg_ctl" -D /srv/pg/17 -m immediate stop >/dev/null
+pkill fio; pkill pgbench; pkill sqlite3; pkill dd
+ls -l "$LAB_OUT/demo.zfstop"

@@ -1,0 +1,92 @@
+"""However it ends, no program, link, map or kprobe stays in the kernel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from harness import ATTACH_SECONDS, OUT, Terminal, Trace, left_in_kernel, until
+
+KINDS = ("programs", "links", "maps", "kprobe_events", "kprobes")
+SECONDS = 1.0
+
+
+def gone_within(before: dict[str, frozenset[object]], seconds: float) -> None:
+    """Everything new is gone; reading it all takes a while here, so the last look may end later."""
+    started = time.monotonic()
+    while True:
+        looked = time.monotonic()
+        after = left_in_kernel()
+        stays = {kind: after[kind] - before[kind] for kind in KINDS}
+        if not any(stays.values()):
+            break
+        assert looked - started < seconds, f"still there after {looked - started:.1f} s: {stays}"
+    with (OUT / "gone.txt").open("a") as file:
+        print(
+            f"{os.environ['PYTEST_CURRENT_TEST']}: gone after {time.monotonic() - started:.2f} s", file=file
+        )
+
+
+def added(before: dict[str, frozenset[object]]) -> dict[str, int]:
+    """How many of each kind there are more than before."""
+    now = left_in_kernel()
+    return {kind: len(now[kind] - before[kind]) for kind in KINDS}
+
+
+def check_it_holds_something(before: dict[str, frozenset[object]]) -> None:
+    """The test would prove nothing if these lists did not show what is attached."""
+    counts = added(before)
+    assert counts["programs"] >= 4
+    assert counts["maps"] >= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_trace(number: signal.Signals, trace: Callable[..., Trace]) -> None:
+    before = left_in_kernel()
+    tracer = trace("0")
+    check_it_holds_something(before)
+    tracer.process.send_signal(number)
+    status = tracer.wait()
+    gone_within(before, SECONDS)
+    if number == signal.SIGKILL:
+        assert status == -signal.SIGKILL
+    elif number != signal.SIGHUP:
+        assert status == 0
+
+
+def test_the_screen_killed(terminal: Callable[..., Terminal]) -> None:
+    before = left_in_kernel()
+    screen = terminal("exec zfstop 0")
+    screen.wait_for("LIVE", seconds=ATTACH_SECONDS)
+    check_it_holds_something(before)
+    os.kill(screen.pid, signal.SIGKILL)
+    until("the end of the screen", lambda: screen.ended)
+    gone_within(before, SECONDS)
+
+
+def test_killed_while_it_loads(trace: Callable[..., Trace]) -> None:
+    before = left_in_kernel()
+    for wait in (1.0, 3.0, 6.0):
+        tracer = trace("0", attached=False)
+        time.sleep(wait)
+        tracer.process.kill()
+        tracer.wait()
+    # A loader without its parent may finish compiling, must then notice, and end.
+    until("the loader's end", lambda: not any(added(before).values()) and not _loaders(), ATTACH_SECONDS)
+
+
+def _loaders() -> list[str]:
+    """Loader processes that are still there."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if any(b"loader" in word for word in words):
+            found.append(pid)
+    return found
