@@ -82,10 +82,9 @@ def _record_parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text)):
+        raise argparse.ArgumentTypeError(f"'{visible(text)}' is not a count; write a number from 1 on")
+    return int(text)
 
 
 def controls_of(args: argparse.Namespace) -> Controls:
@@ -108,14 +107,17 @@ def controls_of(args: argparse.Namespace) -> Controls:
 
 
 def _pids(texts: Sequence[str]) -> frozenset[int]:
-    pids = set()
-    for word in filter(None, (part.strip() for text in texts for part in text.split(","))):
-        if not (word.isascii() and word.isdigit()) or not 0 < int(word) <= _HIGHEST_PID:
-            raise UserError(Exit.USAGE, f"'{visible(word)}' is not a process ID", "ps -e")
-        pids.add(int(word))
+    pids = {_pid(part.strip()) for text in texts for part in text.split(",")}
     if len(pids) > _MOST_PIDS:
         raise UserError(Exit.USAGE, f"more than {_MOST_PIDS} process IDs", "filter by dataset instead")
     return frozenset(pids)
+
+
+def _pid(text: str) -> int:
+    # An empty one is refused too: -p "$PID" with nothing in PID must not mean every process.
+    if not (text.isascii() and text.isdigit() and len(text) <= 7 and 0 < int(text) <= _HIGHEST_PID):
+        raise UserError(Exit.USAGE, f"'{visible(text[:40])}' is not a process ID", "ps -e")
+    return int(text)
 
 
 def _duration(text: str | None) -> int | None:
@@ -143,8 +145,12 @@ def _check_live(controls: Controls) -> None:
 
 
 def _trace(arguments: Sequence[str]) -> int:
-    args = _trace_parser().parse_args(arguments)
+    args = _trace_parser().parse_intermixed_args(arguments)
     controls, duration = controls_of(args), _duration(args.duration)
+    if sys.stdout is None:
+        raise UserError(
+            Exit.NO_TERMINAL, "standard output is closed, so there is nowhere to print to", "zfstop trace"
+        )
     _check_live(controls)
     from zfstop.trace import TraceOptions, run_trace
 
@@ -152,7 +158,7 @@ def _trace(arguments: Sequence[str]) -> int:
 
 
 def _record(arguments: Sequence[str]) -> int:
-    args = _record_parser().parse_args(arguments)
+    args = _record_parser().parse_intermixed_args(arguments)
     controls, duration = controls_of(args), _duration(args.duration)
     _check_live(controls)
     from zfstop.record import run_record
@@ -161,9 +167,9 @@ def _record(arguments: Sequence[str]) -> int:
 
 
 def _screen(arguments: Sequence[str]) -> int:
-    args = _screen_parser().parse_args(arguments)
+    args = _screen_parser().parse_intermixed_args(arguments)
     controls = controls_of(args)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise UserError(
             Exit.NO_TERMINAL,
             "the screen needs a terminal, and this is a pipe or a file",

@@ -111,7 +111,9 @@ class Collector:
         try:
             self._wait_and_trace()
         except UserError as error:
-            self._fail(error)
+            # Ended while it was loading: that is no failure.
+            if not self._stop.is_set():
+                self._fail(error)
         except Exception as error:  # a bug of ours: the screen must say so rather than stand still
             text = visible(f"{type(error).__name__}: {error}")
             self._fail(
@@ -239,6 +241,8 @@ class _Tracing:
                 events=events,
                 thinned=thinned,
                 slots=tuple(a.minus(b) for a, b in zip(counts, self._counts, strict=True)),
+                # The counters of a slot are not read at one instant: a call in between must not make this negative.
+                in_flight=max(0, sum(item.in_flight for item in counts)),
             ),
             self._mounts,
         )

@@ -136,7 +136,7 @@ class Player:
 
 
 def _origin(meta: Meta) -> str:
-    where = f"in the {meta.place}" if meta.place else f"on {meta.host.name}"
+    where = f"in {meta.place}" if meta.place else f"on {meta.host.name}"
     return f"recorded {meta.started[:10]} {where}, Linux {meta.host.kernel}, OpenZFS {meta.host.zfs}"
 
 

@@ -36,7 +36,9 @@ def busy(rows: int, at: int, dice: random.Random) -> Second:
     groups = []
     for number in range(rows):
         latencies = [int(dice.lognormvariate(0, 1) * 15 * MS) + 10 * MS for _ in range(dice.randint(1, 3))]
-        groups.append((key(pid=1000 + number % 50, path=f"dir{number % 20}/file{number}"), stats(*latencies, size=4096)))
+        groups.append(
+            (key(pid=1000 + number % 50, path=f"dir{number % 20}/file{number}"), stats(*latencies, size=4096))
+        )
     return second(groups, at)
 
 
@@ -62,7 +64,8 @@ async def measure(rows: int, report: list[str]) -> None:
     app.exit()
     await running
     report += [
-        f"rows {rows}: CPU a refresh, median {statistics.median(whole) * 1000:.1f} ms, worst {max(whole) * 1000:.1f} ms",
+        f"rows {rows}: CPU a refresh, median {statistics.median(whole) * 1000:.1f} ms",
+        f"  worst {max(whole) * 1000:.1f} ms",
         f"  of it until the lines are known: median {statistics.median(model) * 1000:.1f} ms",
         f"  CPU between refreshes: {idle * 100:.2f} % of a core; resident {resident_mb():.0f} MB",
     ]

@@ -83,13 +83,12 @@ def zfs_loaded() -> bool:
     return os.path.isdir(_ZFS_MODULE)
 
 
-def zfs_identity() -> tuple[int, int] | None:
-    """Changes when the zfs module is unloaded and loaded again; None without it."""
+def zfs_identity() -> int | None:
+    """Changes when the zfs module is unloaded and loaded again (sysfs makes a new node); None without it."""
     try:
-        status = os.stat(_ZFS_MODULE)
+        return os.stat(_ZFS_MODULE).st_ino
     except FileNotFoundError:
         return None
-    return status.st_ino, status.st_ctime_ns
 
 
 def no_zfs() -> UserError:
@@ -194,7 +193,8 @@ def bcc_pythons() -> list[str]:
     """
     chosen = os.environ.get("ZFSTOP_BCC_PYTHON")
     if chosen:
-        if not os.access(chosen, os.X_OK):
+        chosen = os.path.abspath(chosen)
+        if not (os.path.isfile(chosen) and os.access(chosen, os.X_OK)):
             raise UserError(
                 Exit.NO_BCC, f"ZFSTOP_BCC_PYTHON={visible(chosen)} cannot be run", "unset ZFSTOP_BCC_PYTHON"
             )

@@ -25,21 +25,23 @@ def decode_path(record: bytes) -> tuple[int, str]:
 
 
 class Paths:
-    """At most ``capacity`` path texts; the oldest quarter goes when it is reached.
+    """About ``capacity`` path texts; when there are more, the oldest go until three quarters are left.
 
     Texts are dropped one round after the program was told to send them again: events already in the ring may still
-    refer to them.
+    refer to them. One that came again meanwhile stays.
     """
 
     def __init__(self, forget: Callable[[Iterable[int]], None], capacity: int) -> None:
         self._forget = forget
         self._capacity = capacity
         self._texts: dict[int, str] = {}
-        self._leaving: list[int] = []
+        self._leaving: set[int] = set()
 
     def add(self, record: bytes) -> None:
         """Take one record of the path ring."""
         path_id, text = decode_path(record)
+        self._leaving.discard(path_id)
+        self._texts.pop(path_id, None)
         self._texts[path_id] = text
 
     def get(self, path_id: int) -> str | None:
@@ -50,7 +52,7 @@ class Paths:
         """Once a second: keep the bound."""
         for path_id in self._leaving:
             self._texts.pop(path_id, None)
-        self._leaving = []
+        self._leaving = set()
         if len(self._texts) >= self._capacity:
-            self._leaving = list(islice(self._texts, self._capacity // 4))
+            self._leaving = set(islice(self._texts, len(self._texts) - self._capacity * 3 // 4))
             self._forget(self._leaving)

@@ -220,7 +220,8 @@ static __always_inline u64 dentry_of(enum object kind, u64 object)
   if (kind == OBJECT_FILE)
     return word(object + FILE_DENTRY);
   alias = word(object + INODE_ALIASES);
-  return alias ? alias - DENTRY_ALIAS : 0;
+  /* Of several hard links nobody can tell which one was meant: no name is better than a wrong one. */
+  return alias && !word(alias) ? alias - DENTRY_ALIAS : 0;
 }
 
 struct done {

@@ -5,12 +5,16 @@ Pure, so that it can be held against the symbols of any release.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from zfstop.kernel.symbols import Symbol
 from zfstop.model.state import Rejected
 from zfstop.zfs.operations import OPERATIONS, Candidate, Operation
+
+#: What clang's link-time optimisation appends: the function is whole, and its arguments are as they were.
+_RENAMED = re.compile(r"\.llvm\.\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def choose(found: tuple[Symbol, ...], candidate: Candidate, facts: Facts) -> Sym
     if not found:
         return "absent"
     plain = [symbol for symbol in found if not symbol.suffix]
-    renamed = [symbol for symbol in found if symbol.suffix.startswith(".llvm.")]
+    renamed = [symbol for symbol in found if _RENAMED.fullmatch(symbol.suffix)]
     if not plain and not renamed:
         return f"suffix variant only ({found[0].name}): its arguments cannot be trusted"
     symbol = (plain or renamed)[0]

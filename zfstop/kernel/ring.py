@@ -39,6 +39,8 @@ class Ring:
     def fixed(self, stride: int) -> Iterator[bytes]:
         """All finished records of a ring whose records all take ``stride`` bytes, in chunks of whole records.
 
+        The program must not discard records of such a ring: a discarded one is waited for like an unfinished one.
+
         Only what was there at the call is returned, so that a writer faster than us cannot hold us here.
         """
         end = self._producer[0]

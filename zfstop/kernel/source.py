@@ -190,11 +190,7 @@ def run_loader(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, tempfile.TemporaryFile() as output:
         with theirs:
-            process = subprocess.Popen(
-                [python, "-I", "-B", _LOADER, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, cwd="/",
-            )  # fmt: skip
+            process = _start(python, theirs.fileno(), output.fileno())
         try:
             ours.send(json.dumps(request).encode())
             return _listen(ours, process, stage, stopping)
@@ -203,6 +199,24 @@ def run_loader(
             raise _explain(failure, output.read(1 << 16).decode("utf-8", "replace"), python) from None
         finally:
             _end(process)
+
+
+def _start(python: str, channel: int, output: int) -> subprocess.Popen[bytes]:
+    """The loader in a session of its own: a Ctrl+C at the terminal is for the screen to handle."""
+    try:
+        return subprocess.Popen(
+            [python, "-I", "-B", _LOADER, str(channel)],
+            pass_fds=[channel],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as failure:
+        raise UserError(
+            Exit.NO_BCC, f"{visible(python)} cannot be run ({failure.strerror})", host.bcc_command()
+        ) from None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -229,6 +243,7 @@ def _listen(
     channel.settimeout(0.1)
     while True:
         if stopping():
+            process.kill()
             raise _LoaderError("stopped", "stopped")
         if time.monotonic() > deadline:
             raise _LoaderError("timeout", f"no answer within {_LOAD_TIMEOUT:.0f} s")

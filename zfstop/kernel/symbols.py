@@ -35,7 +35,7 @@ def parse(text: bytes, wanted: Iterable[str]) -> dict[str, tuple[Symbol, ...]]:
     )
     found: dict[str, tuple[Symbol, ...]] = {}
     for match in pattern.finditer(text):
-        symbol = Symbol(match[1].decode(), match[2].decode(), (match[3] or b"").decode())
+        symbol = Symbol(match[1].decode(), match[2].decode(), (match[3] or b"").decode("ascii", "replace"))
         if symbol.module in OUR_MODULES and symbol not in found.get(symbol.base, ()):
             found[symbol.base] = (*found.get(symbol.base, ()), symbol)
     return found

@@ -34,6 +34,11 @@ class Counts(NamedTuple):
         return Counts(*(a - b for a, b in zip(self, other, strict=True)))
 
     @property
+    def in_flight(self) -> int:
+        """Of cumulative counts: calls recorded at entry that have not returned (or whose return was missed)."""
+        return self.entered - self.filtered - self.full - (self.returned - self.unmatched)
+
+    @property
     def losses(self) -> int:
         """Operations the user should have seen and did not: ring full, in-flight map full, rejected."""
         return self.lost + self.full + self.rejected

@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter, NoColor
 from textual.screen import Screen
 
 from zfstop.errors import UserError
@@ -30,6 +31,7 @@ from zfstop.units import format_threshold, parse_time, step_threshold
 
 #: How often the feed is looked at (s). Drawn is only when there is something new: once a second.
 LOOK_EVERY_S = 0.25
+_WITHOUT_COLOUR = NoColor()
 
 
 class ZfstopApp(App[None]):
@@ -54,6 +56,10 @@ class ZfstopApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The main screen is the one at the bottom of the stack."""
         return self.main
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """NO_COLOR means none: Textual's own choice of greys would make what matters most the faintest."""
+        return [_WITHOUT_COLOUR] if self.no_color else super().get_line_filters()
 
     def on_mount(self) -> None:
         """Begin to look; end when told to, or when the terminal is gone."""

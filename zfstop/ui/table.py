@@ -183,11 +183,21 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     def _header(self) -> Line:
         parts: list[Part] = [(" ", "head")]
         for column, width in layout(self._width):
-            if column is not self._sort.column:
-                parts.append((column.fit(column.header, width) + " ", "head"))
-                continue
-            mark = "▼" if self._sort.descending else "▲"
-            parts += [(column.fit(column.header + mark, width), "head sorted"), (" ", "head")]
+            title, style = column.header, "head"
+            if column is self._sort.column:
+                title, style = title + ("▼" if self._sort.descending else "▲"), "head sorted"
+            left = column.fit(title, width)
+            parts += [(left, style), (" ", "head")]
+        return self._with_range(parts)
+
+    def _with_range(self, parts: list[Part]) -> Line:
+        """The header with "13-24 of 340" in its last part, when not all rows are visible and it fits."""
+        top, room = self.scroll_offset.y, self.size.height - _HEADER
+        if 0 < room < len(self._rows):
+            place = f"{top + 1}-{min(top + room, len(self._rows))} of {len(self._rows)}"
+            text, style = parts[-2]
+            if len(text.rstrip()) + len(place) + 2 <= len(text):
+                return (*parts[:-2], (text[: -len(place)], style), (place, "head dim"))
         return tuple(parts)
 
     def _row(self, index: int) -> Line:

@@ -84,7 +84,7 @@ BY_NAME = {operation.name: operation for operation in OPERATIONS}
 def parse_operations(text: str) -> frozenset[str]:
     """``"read,fsync"`` -> their names; letters (``R,S``) are taken too. ValueError with a sentence otherwise."""
     names = set()
-    for word in filter(None, (part.strip() for part in text.split(","))):
+    for word in (part.strip() for part in text.split(",")):
         match = [op.name for op in OPERATIONS if word.lower() == op.name or word == op.letter]
         if not match:
             known = ", ".join(BY_NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -9,6 +10,24 @@ import pytest
 USAGE = 2
 UNKNOWN_NAME = 12
 NOT_ROOT = 3
+NO_TERMINAL = 13
+
+
+def run_in_terminal(*words: str) -> tuple[int, bytes, str]:
+    """Status, what it did to the terminal, and what it said on stderr."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(["zfstop", *words], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE) as program:
+        os.close(theirs)
+        assert program.stderr is not None
+        said = program.stderr.read().decode()
+        status = program.wait(60)
+    try:
+        drawn = os.read(ours, 65536)
+    except OSError:
+        # The other side is closed and never wrote.
+        drawn = b""
+    os.close(ours)
+    return status, drawn, said
 
 
 def run(*words: str, user: str = "") -> subprocess.CompletedProcess[str]:
@@ -19,7 +38,7 @@ def run(*words: str, user: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("start", [["trace"], []])
+@pytest.mark.parametrize("command", ["trace", "screen"])
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
@@ -27,17 +46,21 @@ def run(*words: str, user: str = "") -> subprocess.CompletedProcess[str]:
         (["0", "tank/nothing"], UNKNOWN_NAME, ["tank/nothing", "tank/data"]),
         (["10parsecs"], USAGE, ["10parsecs"]),
         (["-p", "abc"], USAGE, ["abc"]),
-        (["-p", "4194303"], None, ["4194303"]),
+        (["-p", "4194303"], UNKNOWN_NAME, ["4194303"]),
         (["--op", "frobnicate"], USAGE, ["frobnicate", "read"]),
     ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_a_wrong_word(start: list[str], words: list[str], status: int | None, says: list[str]) -> None:
-    done = run(*start, *words)
-    assert done.returncode == status if status else done.returncode not in (0, 1)
-    assert "Traceback" not in done.stderr
-    assert not done.stdout
+def test_a_wrong_word(command: str, words: list[str], status: int, says: list[str]) -> None:
+    if command == "trace":
+        done = run("trace", *words)
+        ended, drawn, said = done.returncode, done.stdout.encode(), done.stderr
+    else:
+        ended, drawn, said = run_in_terminal(*words)
+    assert (ended, drawn) == (status, b"")
+    assert "Traceback" not in said
     for word in says:
-        assert word in done.stderr
+        assert word in said
 
 
 def test_not_root() -> None:
@@ -49,5 +72,5 @@ def test_not_root() -> None:
 
 def test_no_terminal() -> None:
     done = run("0")
-    assert done.returncode == 13
+    assert done.returncode == NO_TERMINAL
     assert "trace" in done.stderr
