@@ -73,7 +73,7 @@ def _without_blanks(match: re.Match[str]) -> str:
 
 def _png(svg: Path) -> None:
     target = svg.with_suffix(".png")
-    subprocess.run(["rsvg-convert", "--zoom", "1.2", "-o", target, svg], check=True)
+    subprocess.run(["rsvg-convert", "--zoom", "0.8", "-o", target, svg], check=True)
     target.write_bytes(with_checksum(target.read_bytes(), svg.read_bytes()))
 
 

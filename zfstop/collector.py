@@ -15,7 +15,7 @@ from zfstop.kernel.accumulate import Accumulator
 from zfstop.kernel.names import Names
 from zfstop.kernel.source import LiveSource
 from zfstop.model.events import Event
-from zfstop.model.history import History, Second
+from zfstop.model.history import History, Second, Tally
 from zfstop.model.state import Controls, Counts, Host, Phase, ProbeReport, Status
 from zfstop.mounts import Mounts, known_datasets
 from zfstop.text import visible
@@ -243,10 +243,18 @@ class _Tracing:
                 slots=tuple(a.minus(b) for a, b in zip(counts, self._counts, strict=True)),
                 # The counters of a slot are not read at one instant: a call in between must not make this negative.
                 in_flight=max(0, sum(item.in_flight for item in counts)),
+                tallies=self._tallies(),
             ),
             self._mounts,
         )
         self._counts, self._begun = counts, now
+
+    def _tallies(self) -> tuple[tuple[str, str, Tally], ...]:
+        named: dict[tuple[str, str], Tally] = {}
+        for (op, dev), tally in self._source.tallies().items():
+            where = op, self._mounts.name(dev, os.getpid())
+            named[where] = tally.plus(named[where]) if where in named else tally
+        return tuple((op, dataset, tally) for (op, dataset), tally in named.items())
 
 
 def check_datasets(controls: Controls, known: tuple[str, ...]) -> None:

@@ -97,6 +97,8 @@ def known_datasets(mounts: Mounts | None) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def zfs_fuse_mounted() -> bool:
-    """Whether zfs-fuse serves a pool here."""
-    return has_zfs_fuse(_read("/proc/self/mountinfo"))
+def zfs_fuse_serves() -> bool:
+    """Whether zfs-fuse is at work here: by the type of a mount or, as older ones say only "fuse", by its process."""
+    if has_zfs_fuse(_read("/proc/self/mountinfo")):
+        return True
+    return any(_read(path).strip() == b"zfs-fuse" for path in glob.glob("/proc/[0-9]*/comm"))

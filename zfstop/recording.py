@@ -12,10 +12,13 @@ their name says otherwise; unsigned 64-bit numbers (``cgroup``, ``size``, ``ino`
 ``counters``  those that are not 0, a row each; ``slot`` is the place in ``probes.attached``, ``counter`` in ``texts``.
 ``groups``    the slow calls of one key in one second. ``buckets`` is a JSON object, bucket number -> calls (see
               model/histogram.py); NULL when all calls are in the bucket of ``max_ns``.
+``tallies``   all calls, slow or not, of one operation on one dataset in one second; ``buckets`` as above, never NULL;
+              ``bytes`` were really moved.
 ``events``    single slow calls; they ended ``before_ns`` before their second did. ``file_offset`` and ``size`` are
               NULL where the call has none; ``bucket`` is NULL when it is the one of ``latency_ns``.
 
-The ids of groups and events are ``second * 1048576 + place in the second``, so both tables lie in order of time. ::
+The ids of groups, tallies and events are ``second * 1048576 + place in the second``, so these tables lie
+in order of time. ::
 
     SELECT c.text AS command, p.text AS path, max(e.latency_ns) / 1e6 AS max_ms, count(*) AS calls
     FROM events e JOIN keys k ON k.id = e.key JOIN texts c ON c.id = k.comm JOIN texts p ON p.id = k.path
@@ -33,7 +36,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +46,7 @@ from zfstop import __version__
 from zfstop.errors import Exit, UserError
 from zfstop.model.events import Event, Key
 from zfstop.model.histogram import BUCKETS, Buckets, bucket_of
-from zfstop.model.history import Second, Stats
+from zfstop.model.history import Second, Stats, Tally
 from zfstop.model.state import Attached, Controls, Counts, Host, ProbeReport, Rejected
 from zfstop.text import visible
 
@@ -71,6 +74,10 @@ _SCHEMA: Final = {
     "groups": (
         "CREATE TABLE groups (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, calls INTEGER, errors INTEGER,"
         " total_ns INTEGER, max_ns INTEGER, bytes INTEGER, buckets TEXT)"
+    ),
+    "tallies": (
+        "CREATE TABLE tallies (id INTEGER PRIMARY KEY, second INTEGER, op INTEGER, dataset INTEGER, errors INTEGER,"
+        " total_ns INTEGER, bytes INTEGER, buckets TEXT)"
     ),
     "events": (
         "CREATE TABLE events (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, before_ns INTEGER,"
@@ -222,6 +229,13 @@ class Writer:
             ),
         )
         db.executemany(
+            "INSERT INTO tallies VALUES (?,?,?,?,?,?,?,?)",
+            (
+                (first + place, number, self._text(db, op), self._text(db, dataset), *_tally_row(tally))
+                for place, (op, dataset, tally) in enumerate(second.tallies)
+            ),
+        )
+        db.executemany(
             "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
                 (first + place, number, self._key(db, event.key), *_event_row(event, second.mono_ns))
@@ -338,6 +352,12 @@ def _stats_row(stats: Stats) -> tuple[Any, ...]:
     total, size = min(stats.total_ns, _MAX_INT), min(stats.bytes, _MAX_INT)
     packed = None if single else json.dumps(dict(stats.buckets), separators=(",", ":"))
     return stats.count, stats.errors, total, stats.max_ns, size, packed
+
+
+def _tally_row(tally: Tally) -> tuple[Any, ...]:
+    """Without second, operation and dataset."""
+    packed = json.dumps(dict(tally.buckets), separators=(",", ":"))
+    return tally.errors, min(tally.total_ns, _MAX_INT), min(tally.bytes, _MAX_INT), packed
 
 
 def _event_row(event: Event, mono_ns: int) -> tuple[Any, ...]:
@@ -503,12 +523,14 @@ class _Reader:
         keys = self._keys(texts)
         counters = self._counters(texts)
         groups = self._by_second("groups", lambda row: self._group(row, keys))
+        tallies = self._by_second("tallies", lambda row: self._tally(row, texts))
         events = self._by_second("events", lambda row: _Call(row, keys))
         seconds = []
         for row in self._rows("SELECT * FROM seconds ORDER BY id"):
             slots = counters.pop(row[0], {})
-            seconds.append(self._second(row, slots, groups.pop(row[0], ()), events.pop(row[0], ())))
-        if groups or events or counters:
+            second = self._second(row, slots, groups.pop(row[0], ()), events.pop(row[0], ()))
+            seconds.append(replace(second, tallies=tallies.pop(row[0], ())))
+        if groups or events or counters or tallies:
             raise _Unsound("it holds rows of no second")
         return tuple(seconds)
 
@@ -560,6 +582,16 @@ class _Reader:
             buckets,
         )
         return _known(keys, key), stats
+
+    def _tally(self, row: tuple[Any, ...], texts: dict[int, str]) -> tuple[str, str, Tally]:
+        _, _, op, dataset, errors, total_ns, size, packed = row
+        buckets = _buckets(packed)
+        self._spend(len(buckets))
+        calls = sum(buckets.values())
+        tally = Tally(
+            calls, _int(errors, 0, calls), _int(total_ns, 0, _MAX_INT), _int(size, 0, _MAX_INT), buckets
+        )
+        return _known(texts, op), _known(texts, dataset), tally
 
     def _second(
         self,

@@ -16,6 +16,7 @@ from zfstop.collector import Collector
 from zfstop.errors import Exit
 from zfstop.export.lines import FORMATS, Lines, per_operation
 from zfstop.model.events import Event
+from zfstop.model.percentiles import summarize
 from zfstop.model.state import Controls, Phase
 from zfstop.units import NS_PER_S
 
@@ -68,6 +69,7 @@ class _Trace:
         self._output = _Output()
         self._printed = 0
         self._interrupted = False
+        self._begun = time.monotonic_ns()
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -104,6 +106,7 @@ class _Trace:
 
     def _begin(self) -> None:
         collector = self._collector
+        self._begun = time.monotonic_ns()
         head = self._lines.head(collector.host(), self._options.controls, collector.probes())
         self._output.write([head])
 
@@ -123,9 +126,16 @@ class _Trace:
             self._print(self._take(0.02))
         if not self._output.open:
             return
-        counts, slots = self._collector.history.totals()
+        history = self._collector.history
+        counts, slots = history.totals()
         ops = [probe.op for probe in self._collector.probes().attached]
-        tail = self._lines.tail(counts, per_operation(ops, slots))
+        per_op, length = per_operation(ops, slots), time.monotonic_ns() - self._begun
+        calls = {
+            op: summarize(op, tally, per_op[op].seen, longest, length)
+            for op, (tally, longest) in history.all_calls().items()
+            if op in per_op
+        }
+        tail = self._lines.tail(counts, per_op, calls)
         self._output.write([tail] if tail and ops else [])
         if counts.losses:
             print(f"zfstop: lost {counts.lost} events (ring full), {counts.full} (in-flight map full), "

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from zfstop.zfs.datasets import has_zfs_fuse, parse_mountinfo, parse_objset, unescape
 
 
-def mount(dev: str, source: str, root: str = "/", point: str = "/mnt", kind: str = "zfs", optional: str = "shared:9 ") -> str:
-    return f"60 28 {dev} {root} {point} rw,noatime {optional}- {kind} {source} rw,xattr,posixacl\n"
+def mount(dev: str, source: str, root: str = "/", point: str = "/mnt", optional: str = "shared:9 ") -> str:
+    return f"60 28 {dev} {root} {point} rw,noatime {optional}- zfs {source} rw,xattr,posixacl\n"
 
 
 def parsed(*lines: str) -> dict[int, bytes]:
@@ -64,7 +64,8 @@ def test_a_mount_point_cannot_forge_a_dataset() -> None:
 @pytest.mark.parametrize(
     "line",
     ["", " - ", "- zfs x", " - zfs", "a - zfs tank", "1 2 0 / - zfs tank", "1 2 :3 / - zfs tank", "1 2 0: / - zfs tank",
-     "1 2 -1:3 / - zfs tank", "1 2 0x1:3 / - zfs tank", "1 2 0:57 / /m rw - zfsx tank", "1 2 0:57 / /m rw - fuse.zfs tank"],
+     "1 2 -1:3 / - zfs tank", "1 2 0x1:3 / - zfs tank", "1 2 0:57 / /m rw - zfsx tank",
+     "1 2 0:57 / /m rw - fuse.zfs tank"],
 )  # fmt: skip
 def test_a_line_that_is_not_a_zfs_mount_is_passed_over(line: str) -> None:
     assert parsed(line + "\n", mount("0:58", "tank")) == {58: b"tank"}
@@ -78,7 +79,9 @@ def test_no_bytes_upset_the_parsers(text: bytes) -> None:
     has_zfs_fuse(text)
 
 
-PIECES = st.sampled_from([b"1 ", b"0:57 ", b"/ ", b"rw ", b"- ", b" - zfs ", b"zfs", b"tank", b"\\040", b"\\777", b"\n", b"\xff", b":"])
+PIECES = st.sampled_from(
+    [b"1 ", b"0:57 ", b"/ ", b"rw ", b"- ", b" - zfs ", b"zfs", b"tank", b"\\040", b"\\777", b"\n", b"\xff", b":"]
+)
 
 
 @given(st.lists(PIECES, max_size=30).map(b"".join))
@@ -108,7 +111,9 @@ def test_an_objset_kstat_tells_its_dataset() -> None:
     assert parse_objset(OBJSET) == b"tank/data set"
 
 
-@pytest.mark.parametrize("text", [b"", b"dataset_name\n", b"dataset_name 7\n", b"dataset_name 7 \n", b"name type data\n"])
+@pytest.mark.parametrize(
+    "text", [b"", b"dataset_name\n", b"dataset_name 7\n", b"dataset_name 7 \n", b"name type data\n"]
+)
 def test_a_kstat_without_a_name_has_none(text: bytes) -> None:
     assert parse_objset(text) is None
 

@@ -40,7 +40,7 @@ def test_the_program_can_read_the_arguments_and_the_result(decoder: str) -> None
 
 
 def test_the_program_has_no_decoder_that_nothing_uses() -> None:
-    written = {name for name in re.findall(r"^#define ENTER_(\w+)\(", PROGRAM, re.MULTILINE)}
+    written = set(re.findall(r"^#define ENTER_(\w+)\(", PROGRAM, re.MULTILINE))
     assert written == set(DECODERS)
 
 

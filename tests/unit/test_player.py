@@ -64,7 +64,7 @@ def test_it_says_demo_and_where_and_when_it_was_recorded(make: Any) -> None:
     status = still(make).status()
     assert status.phase is Phase.DEMO
     assert status.note == (
-        "recorded 2026-11-22 in the zfstop lab: Debian 13 in QEMU, Linux 6.12.57, OpenZFS 2.3.9"
+        "recorded 2026-11-22 in zfstop lab: Debian 13 in QEMU, Linux 6.12.57, OpenZFS 2.3.9"
     )
 
 

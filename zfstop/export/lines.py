@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from zfstop.model.events import Event
+from zfstop.model.percentiles import SHARES, Summary
 from zfstop.model.state import Controls, Counts, Host, ProbeReport, total
 from zfstop.text import fit
 from zfstop.units import NS_PER_S, format_size, format_threshold, format_time
@@ -31,7 +32,7 @@ class Lines:
         """One operation."""
         raise NotImplementedError
 
-    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+    def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
         """The last line, if the format has one."""
         raise NotImplementedError
 
@@ -58,7 +59,7 @@ class Text(Lines):
             f"{fit(event.key.comm, 15)} {event.key.dataset}:{event.key.path}{failed}"
         )
 
-    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+    def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
         """Losses, only when there are any."""
         if not counts.losses:
             return None
@@ -89,7 +90,7 @@ class Csv(Lines):
         csv.writer(out, lineterminator="").writerow(row)
         return out.getvalue()
 
-    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
+    def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
         """CSV has no room for it; trace says losses on stderr."""
         return None
 
@@ -122,10 +123,26 @@ class Json(Lines):
         """The fields of issue and README; ``size`` null means the whole file (fsync) or none (open)."""
         return _dump(event_fields(event, self._clock))
 
-    def tail(self, counts: Counts, per_op: dict[str, Counts]) -> str | None:
-        """``{"type":"summary"}`` with the books of every operation."""
-        per = {name: item._asdict() for name, item in per_op.items()}
-        return _dump({"type": "summary", **counts._asdict(), "per_op": per})
+    def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
+        """``{"type":"summary"}`` with the books of every operation and the percentiles of all its calls."""
+        per = {name: item._asdict() | _all_calls(calls.get(name)) for name, item in per_op.items()}
+        return _dump({"type": "summary", **counts._asdict(), "in_flight": counts.in_flight, "per_op": per})
+
+
+def _all_calls(summary: Summary | None) -> dict[str, Any]:
+    """Percentiles of all calls, slow or not; null where there are too few calls to tell."""
+    if summary is None:
+        return {}
+    names = (f"p{share * 100:g}".replace(".", "_") + "_ns" for share in SHARES)
+    return {
+        "in_histogram": summary.calls,
+        "per_second": round(summary.per_second, 3),
+        "errors": summary.errors,
+        "bytes": summary.bytes,
+        "slow_share": round(summary.slow_share, 6),
+        **dict(zip(names, summary.percentiles, strict=True)),
+        "max_ns": summary.max_ns,
+    }
 
 
 def event_fields(event: Event, clock: Clock) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import struct
 
 MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD = 1, 2, 3, 4, 5
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_GET_FD_BY_ID, BTF_GET_NEXT_ID, LINK_CREATE = 15, 17, 19, 23, 28
+MAP_LOOKUP_BATCH = 24
 PROG_TYPE_KPROBE, PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 2, 17, 26
 TRACE_FENTRY, TRACE_FEXIT, PERF_EVENT = 24, 25, 41
 
@@ -33,8 +34,12 @@ def syscall_numbers() -> tuple[int, int]:
 
 def bpf(command: int, attributes: bytes) -> int:
     """bpf(command, attributes); returns its non-negative result."""
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return _checked(_libc.syscall(syscall_numbers()[0], command, buffer, len(attributes)))
+    return bpf_in_place(command, ctypes.create_string_buffer(attributes, len(attributes)))
+
+
+def bpf_in_place(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
+    """The same for commands that write into their attributes."""
+    return _checked(_libc.syscall(syscall_numbers()[0], command, attributes, len(attributes)))
 
 
 def _checked(result: int) -> int:
@@ -156,8 +161,7 @@ def btf_object(name: str) -> int:
     current = 0
     while True:
         attributes = ctypes.create_string_buffer(struct.pack("=III4x", current, 0, 0), 16)
-        # BPF_BTF_GET_NEXT_ID writes the next id into its attributes.
-        _checked(_libc.syscall(syscall_numbers()[0], BTF_GET_NEXT_ID, attributes, 16))
+        bpf_in_place(BTF_GET_NEXT_ID, attributes)
         current = struct.unpack_from("=I", attributes.raw, 4)[0]
         fd = bpf(BTF_GET_FD_BY_ID, struct.pack("=III4x", current, 0, 0))
         if _btf_name(fd) == name:

@@ -14,7 +14,7 @@ from pathlib import Path
 from zfstop.errors import Exit, UserError
 from zfstop.kernel.resolver import Facts
 from zfstop.model.state import Host
-from zfstop.mounts import zfs_fuse_mounted
+from zfstop.mounts import zfs_fuse_serves
 from zfstop.text import visible
 
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
@@ -93,7 +93,7 @@ def zfs_identity() -> int | None:
 
 def no_zfs() -> UserError:
     """Why there is no ZFS to trace, with the way out."""
-    if zfs_fuse_mounted():
+    if zfs_fuse_serves():
         return UserError(
             Exit.NO_ZFS,
             "the pool here is served by zfs-fuse, a user program, and passes no kernel function that zfstop traces",

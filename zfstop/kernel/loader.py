@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-MAPS = ("settings", "counters", "pids", "devs", "in_flight", "sent_paths", "events", "paths")
+MAPS = ("settings", "counters", "pids", "devs", "in_flight", "tallies", "sent_paths", "events", "paths")
 _MODULE_DECODERS = frozenset({"znode_uio", "znode_sync"})
 _LOG_BYTES = 1 << 20
 _BETTER = "not needed: a better one is attached"

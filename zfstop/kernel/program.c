@@ -7,7 +7,8 @@
  *
  * Threshold, PIDs, devices and operations are map values: a change is in force for the next operation.
  *
- * The books of a slot: entered = seen + below + filtered + filtered_dev + lost + full + rejected + in flight + missed returns.
+ * The books of a slot: entered = seen + below + filtered + filtered_dev + lost + full + rejected + queued
+ *                                + in flight + missed returns.
  * Each counter is touched by one program only, so that a program preempted on its CPU cannot lose a count.
  */
 #define ZFS_MAGIC 0x2fc12fc1ULL
@@ -17,6 +18,7 @@
 #define LARGE_PATH 8192
 #define SUB_BITS 4
 #define LAST_BUCKET ((40 - SUB_BITS + 1) * (1 << SUB_BITS) - 1)
+#define EIOCBQUEUED 529 /* the call goes on without its caller: no latency is known */
 #define LLONG_MAX_VALUE 0x7fffffffffffffffULL
 
 /* What entry remembers for return. `iocb` is 0 where there is none. */
@@ -49,6 +51,7 @@ BPF_PERCPU_ARRAY(counters, struct counts, SLOTS);
 BPF_HASH(pids, u32, u8, MAX_PIDS);
 BPF_HASH(devs, u32, u8, MAX_DEVS);
 BPF_HASH(in_flight, u64, struct call, MAX_IN_FLIGHT);
+BPF_F_TABLE("percpu_hash", struct tally_key, struct tally, tallies, MAX_TALLIES, 0);
 BPF_HASH(sent_paths, u64, u8, MAX_SENT_PATHS);
 BPF_RINGBUF_OUTPUT(events, EVENT_PAGES);
 BPF_RINGBUF_OUTPUT(paths, PATH_PAGES);
@@ -224,8 +227,9 @@ static __always_inline u64 dentry_of(enum object kind, u64 object)
   return alias && !word(alias) ? alias - DENTRY_ALIAS : 0;
 }
 
+/* `bytes` were moved; only reads and writes return such a number. */
 struct done {
-  u64 ts_ns, latency_ns;
+  u64 ts_ns, latency_ns, bytes;
   s64 result;
 };
 
@@ -267,7 +271,33 @@ static __always_inline void emit(u32 slot, enum object kind, u32 flags, struct c
   count(slot, C_SEEN);
 }
 
-/* Everything that is not emitted is counted, and why. */
+/*
+ * The statistics of all calls, slow or not. One entry serves a power of two of the latency, so that a dataset costs
+ * memory only where it has calls; its sixteen slices are the buckets of model/histogram.py.
+ */
+static __always_inline void tally(u32 slot, u32 dev, struct done *done)
+{
+  u32 bucket = bucket_of(done->latency_ns);
+  struct tally_key key = {.dev = dev, .slot = slot, .octave = bucket >> SUB_BITS};
+  struct tally *sums = tallies.lookup(&key);
+  if (!sums) {
+    struct tally none = {};
+    tallies.insert(&key, &none);
+    sums = tallies.lookup(&key);
+    if (!sums) {
+      count(slot, C_UNTALLIED);
+      return;
+    }
+  }
+  sums->calls[bucket & (TALLY_SLICES - 1)]++;
+  sums->sum_ns += done->latency_ns;
+  if (done->result < 0)
+    sums->errors++;
+  else
+    sums->bytes += done->bytes;
+}
+
+/* Every call is tallied if it is of ZFS; then everything that is not emitted is counted, and why. */
 static __always_inline void judge(u32 slot, enum object kind, u32 flags, struct call *call, struct done *done)
 {
   u32 zero = 0, dev;
@@ -275,8 +305,8 @@ static __always_inline void judge(u32 slot, enum object kind, u32 flags, struct 
   struct settings *set = settings.lookup(&zero);
   if (!set)
     return;
-  if (done->latency_ns < set->threshold_ns) {
-    count(slot, C_BELOW);
+  if (done->result == -EIOCBQUEUED) {
+    count(slot, C_QUEUED);
     return;
   }
   inode = kind == OBJECT_FILE ? word(call->object + FILE_INODE) : call->object;
@@ -286,6 +316,11 @@ static __always_inline void judge(u32 slot, enum object kind, u32 flags, struct 
     return;
   }
   dev = half(super + SUPER_DEV);
+  tally(slot, dev, done);
+  if (done->latency_ns < set->threshold_ns) {
+    count(slot, C_BELOW);
+    return;
+  }
   if (set->by_dev && !devs.lookup(&dev)) {
     count(slot, C_FILTERED_DEV);
     return;
@@ -319,19 +354,20 @@ static __always_inline int take(u32 slot, struct call *call, struct done *done)
   call.iocb = (A), call.object = word((A) + KIOCB_FILE), call.offset = word((A) + KIOCB_POS), \
   call.size = word((B) + ITER_COUNT)
 /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
-#define LEAVE_iocb done.result = ret; if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
+#define LEAVE_moved done.result = ret, done.bytes = ret
+#define LEAVE_iocb LEAVE_moved; if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
 #define LEAVE_kiocb_iter LEAVE_iocb
 #define KIND_kiocb_iter OBJECT_FILE, 0
 #define ARGS_kiocb_iter 2
 
 #define ENTER_kiocb_iovec(A, B, C, D) \
   call.iocb = (A), call.object = word((A) + KIOCB_FILE), call.offset = (D), call.size = iovec_size(B, C)
-#define LEAVE_kiocb_iovec done.result = ret
+#define LEAVE_kiocb_iovec LEAVE_moved
 #define KIND_kiocb_iovec OBJECT_FILE, 0
 #define ARGS_kiocb_iovec 4
 
 #define ENTER_file_buf(A, B, C, D) call.object = (A), call.size = (C), call.offset = word(D)
-#define LEAVE_file_buf done.result = ret
+#define LEAVE_file_buf LEAVE_moved
 #define KIND_file_buf OBJECT_FILE, 0
 #define ARGS_file_buf 4
 
@@ -349,7 +385,8 @@ static __always_inline int take(u32 slot, struct call *call, struct done *done)
 #define ENTER_znode_uio(A, B, C, D) \
   call.object = (A) + ZNODE_INODE, call.iocb = (B), call.offset = word((B) + UIO_OFFSET), \
   call.size = word((B) + UIO_RESID)
-#define LEAVE_znode_uio done.result = (s32)ret ? -(s64)(s32)ret : (s64)(call.size - word(call.iocb + UIO_RESID))
+#define LEAVE_znode_uio \
+  done.bytes = call.size - word(call.iocb + UIO_RESID), done.result = (s32)ret ? -(s64)(s32)ret : (s64)done.bytes
 #define KIND_znode_uio OBJECT_INODE, 0
 #define ARGS_znode_uio 4
 

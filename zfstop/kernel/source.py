@@ -24,7 +24,9 @@ from zfstop.kernel.paths import Paths
 from zfstop.kernel.resolver import Plan, plan, wanted_symbols
 from zfstop.kernel.ring import Ring
 from zfstop.kernel.symbols import parse
-from zfstop.model.events import RECORD_BYTES, c_structs
+from zfstop.kernel.tallies import Tallies, capacity
+from zfstop.model.events import RECORD_BYTES, TALLY_SLICES, c_structs
+from zfstop.model.history import Tally
 from zfstop.model.state import Attached, Counts, ProbeReport, Rejected
 from zfstop.text import visible
 
@@ -34,6 +36,7 @@ _SIZES = {
     "MAX_DEVS": 16384,
     "MAX_IN_FLIGHT": 16384,
     "MAX_SENT_PATHS": 65536,
+    "TALLY_SLICES": TALLY_SLICES,
 }
 #: 16 MiB hold 149,796 events; 4 MiB hold about 5,000 new paths, drained 20 times a second.
 EVENT_BYTES = 16 << 20
@@ -102,7 +105,11 @@ class LiveSource:
             for slot, p in enumerate(chosen.probes)
         ]  # fmt: skip
         page = os.sysconf("SC_PAGESIZE")
-        sizes = _SIZES | {"EVENT_PAGES": self._event_bytes // page, "PATH_PAGES": self._path_bytes // page}
+        sizes = _SIZES | {
+            "EVENT_PAGES": self._event_bytes // page,
+            "PATH_PAGES": self._path_bytes // page,
+            "MAX_TALLIES": capacity(),
+        }
         return {"probes": probes, "structs": c_structs(), "sizes": sizes, "headers": headers}
 
     def _take(self, answer: tuple[dict[str, Any], list[int]], chosen: Plan, notes: tuple[str, ...]) -> None:
@@ -118,6 +125,7 @@ class LiveSource:
         self._rings = Ring(maps["events"], self._event_bytes), Ring(maps["paths"], self._path_bytes)
         self.paths = Paths(SentPaths(maps["sent_paths"]).forget, _PATHS_KEPT)
         self._counters = Counters(maps["counters"])
+        self._tallies = Tallies(maps["tallies"])
         self._settings = Settings(maps["settings"])
         self._pids, self._devs = Numbers(maps["pids"]), Numbers(maps["devs"])
 
@@ -154,6 +162,14 @@ class LiveSource:
     def counts(self) -> tuple[Counts, ...]:
         """Counters since attach, in the order of the report."""
         return self._counters.read(self.loaded.slots)
+
+    def tallies(self) -> dict[tuple[str, int], Tally]:
+        """(operation, device) -> all its calls since the last look, slow or not."""
+        added: dict[tuple[str, int], Tally] = {}
+        for (slot, dev), tally in self._tallies.read().items():
+            where = self.loaded.slots[slot].op, dev
+            added[where] = tally.plus(added[where]) if where in added else tally
+        return added
 
     def close(self) -> None:
         """Detach and free: the kernel does it when the last descriptor is gone. May be called twice."""

@@ -12,7 +12,13 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_C_TYPES = {"Q": "unsigned long long", "q": "long long", "I": "unsigned int", "H": "unsigned short"}
+_C_TYPES = {
+    "Q": "unsigned long long",
+    "q": "long long",
+    "I": "unsigned int",
+    "H": "unsigned short",
+    "s": "char",
+}
 COMM_BYTES = 16
 _STAND_IN = re.compile(r"dev \d+:\d+", re.ASCII)
 
@@ -59,11 +65,26 @@ COUNTERS = (
     "unmatched",
     "pathless",
     "filtered_dev",
+    "queued",
+    "untallied",
+)
+
+#: The statistics of all calls, slow or not: one entry for each probe, device and power of two of the latency.
+TALLY_KEY: tuple[tuple[str, str], ...] = (("dev", "I"), ("slot", "H"), ("octave", "H"))
+TALLY_SLICES = 16
+TALLY: tuple[tuple[str, str], ...] = (
+    ("calls", f"{TALLY_SLICES}I"),
+    ("errors", "I"),
+    ("spare", "I"),
+    ("sum_ns", "Q"),
+    ("bytes", "Q"),
 )
 
 _KEY_FIELDS = ("path_id", "cgroup", "comm", "pid", "dev", "uid", "slot", "flags")
 EVENT_STRUCT = struct.Struct("=" + "".join(code for _, code in EVENT))
 PATH_STRUCT = struct.Struct("=" + "".join(code for _, code in PATH_HEADER))
+TALLY_KEY_STRUCT = struct.Struct("=" + "".join(code for _, code in TALLY_KEY))
+TALLY_STRUCT = struct.Struct("=" + "".join(code for _, code in TALLY))
 KEY_STRUCT = struct.Struct("=" + "".join(dict(EVENT)[name] for name in _KEY_FIELDS))
 #: One ring record with its 8-byte header, reduced to what the aggregation needs:
 #: header, latency_ns, size, result, key, bucket.
@@ -76,6 +97,8 @@ def c_structs() -> str:
     """C text of ``struct event``, ``struct path_header`` and the counter enum: fixed words and numbers only."""
     lines = ["struct event {", *map(_c_member, EVENT), "};"]
     lines += ["struct path_header {", *map(_c_member, PATH_HEADER), "};"]
+    lines += ["struct tally_key {", *map(_c_member, TALLY_KEY), "};"]
+    lines += ["struct tally {", *map(_c_member, TALLY), "};"]
     lines += ["enum counter {", *(f"  C_{name.upper()}," for name in COUNTERS), "  COUNTERS", "};"]
     flags = {"NO_OFFSET": NO_OFFSET, "ALL_SIZE": ALL_SIZE, "DELETED": DELETED, "NO_PATH": NO_PATH}
     lines += [f"#define EVENT_{name} {value}" for name, value in flags.items()]
@@ -84,7 +107,8 @@ def c_structs() -> str:
 
 def _c_member(field: tuple[str, str]) -> str:
     name, code = field
-    return f"  char {name}[{COMM_BYTES}];" if code.endswith("s") else f"  {_C_TYPES[code]} {name};"
+    count = f"[{code[:-1]}]" if code[:-1] else ""
+    return f"  {_C_TYPES[code[-1]]} {name}{count};"
 
 
 class RawEvent(NamedTuple):

@@ -40,6 +40,30 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """All calls of one operation on one dataset within one second, slow or not, from the kernel's own histogram.
+
+    ``bytes`` were really moved. Calls that the PID or operation filter hides are not timed and not in here.
+    """
+
+    calls: int
+    errors: int
+    total_ns: int
+    bytes: int
+    buckets: Buckets
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            self.calls + other.calls,
+            self.errors + other.errors,
+            self.total_ns + other.total_ns,
+            self.bytes + other.bytes,
+            merge((self.buckets, other.buckets)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Second:
     """What happened in about one second.
 
@@ -57,6 +81,8 @@ class Second:
     thinned: int = 0
     slots: tuple[Counts, ...] = ()
     in_flight: int = 0
+    #: (operation, dataset, all its calls)
+    tallies: tuple[tuple[str, str, Tally], ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -77,6 +103,8 @@ class History:
         self._dropped = 0
         self._counts = Counts()
         self._slots: tuple[Counts, ...] = ()
+        self._calls: dict[str, Tally] = {}
+        self._longest: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def append(self, second: Second) -> None:
@@ -86,6 +114,7 @@ class History:
             self._groups += len(second.groups)
             self._counts = self._counts.plus(second.counts)
             self._slots = _add_slots(self._slots, second.slots)
+            self._add_calls(second)
             while len(self._seconds) > self._capacity or (
                 self._groups > self._keep_groups and len(self._seconds) > 1
             ):
@@ -113,6 +142,17 @@ class History:
         """Counters since the start, over all probes and per probe."""
         with self._lock:
             return self._counts, self._slots
+
+    def _add_calls(self, second: Second) -> None:
+        for op, _, tally in second.tallies:
+            self._calls[op] = tally.plus(self._calls[op]) if op in self._calls else tally
+        for key, stats in second.groups:
+            self._longest[key.op] = max(stats.max_ns, self._longest.get(key.op, 0))
+
+    def all_calls(self) -> dict[str, tuple[Tally, int]]:
+        """Operation -> (all its calls since the start, the longest slow one in ns, 0 if none was slow)."""
+        with self._lock:
+            return {op: (tally, self._longest.get(op, 0)) for op, tally in self._calls.items()}
 
     def clear_slots(self) -> None:
         """Begin new per-probe totals: the probes were attached anew. Overall totals (losses) stay."""

@@ -24,6 +24,8 @@ class Counts(NamedTuple):
     unmatched: int = 0
     pathless: int = 0
     filtered_dev: int = 0
+    queued: int = 0
+    untallied: int = 0
 
     def plus(self, other: Counts) -> Counts:
         """Member-wise sum."""

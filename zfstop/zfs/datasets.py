@@ -31,7 +31,7 @@ def unescape(text: bytes) -> bytes:
 
 def has_zfs_fuse(text: bytes) -> bool:
     """Whether a pool of zfs-fuse is mounted: its calls do not pass the kernel's ZFS."""
-    return any(b" - fuse" in line and b"zfs" in line.rpartition(b" - ")[2] for line in text.split(b"\n"))
+    return any(line.rpartition(b" - ")[2].startswith(b"fuse.zfs ") for line in text.split(b"\n"))
 
 
 def parse_objset(text: bytes) -> bytes | None:

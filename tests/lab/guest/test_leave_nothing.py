@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from harness import ATTACH_SECONDS, OUT, Terminal, Trace, left_in_kernel, until
@@ -57,19 +58,32 @@ def test_trace(number: signal.Signals, trace: Callable[..., Trace]) -> None:
         assert status == 0
 
 
-def test_the_screen_killed(terminal: Callable[..., Terminal]) -> None:
+@pytest.mark.parametrize("how", ["killed", "terminal closed"])
+def test_the_screen(how: str, terminal: Callable[..., Terminal]) -> None:
     before = left_in_kernel()
     screen = terminal("exec zfstop 0")
     screen.wait_for("LIVE", seconds=ATTACH_SECONDS)
     check_it_holds_something(before)
-    os.kill(screen.pid, signal.SIGKILL)
-    until("the end of the screen", lambda: screen.ended)
+    pid = screen.pid
+    if how == "killed":
+        os.kill(pid, signal.SIGKILL)
+    else:
+        screen.close()
+    until("the end of the screen", lambda: not _running(pid))
     gone_within(before, SECONDS)
+
+
+def _running(pid: int) -> bool:
+    """Whether the process is there and not only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_killed_while_it_loads(trace: Callable[..., Trace]) -> None:
     before = left_in_kernel()
-    for wait in (1.0, 3.0, 6.0):
+    for wait in (1.0, 3.0, 5.0, 7.0):
         tracer = trace("0", attached=False)
         time.sleep(wait)
         tracer.process.kill()
@@ -83,8 +97,7 @@ def _loaders() -> list[str]:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if any(b"loader" in word for word in words):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +12,15 @@ from harness import ATTACH_SECONDS, OUT, Terminal, Workload, until
 
 
 @pytest.fixture
-def looping(workload: Callable[..., Workload]) -> Workload:
-    """A program that writes and reads ten times a second for as long as the test lasts."""
-    program = workload("loop", "/tank/data", "looped", "100", comm="lab-loop")
-    program.go()
-    return program
+def loop(workload: Callable[..., Workload]) -> Callable[[str, str], Workload]:
+    """Start a program that writes and reads ten times a second in a directory, for as long as the test lasts."""
+
+    def start(place: str, comm: str) -> Workload:
+        program = workload("loop", place, f"{comm}.file", "100", comm=comm)
+        program.go()
+        return program
+
+    return start
 
 
 @pytest.fixture
@@ -26,10 +32,112 @@ def screen(terminal: Callable[..., Terminal], request: pytest.FixtureRequest) ->
     (OUT / f"{request.node.name}.txt").write_text(screen.text())
 
 
-def test_the_screen_shows_the_row_of_the_workload(looping: Workload, screen: Terminal) -> None:
-    row = screen.wait_for("lab-loop", "looped")
-    assert str(looping.pid) in row
-    assert "tank/data" in row
+def choose_short_window(screen: Terminal) -> None:
+    """What ended ten seconds ago is no longer shown."""
+    for _ in range(3):
+        if screen.line("10 s [w]"):
+            return
+        screen.keys("w")
+        time.sleep(2)
+    screen.wait_for("10 s [w]")
+
+
+def answer(screen: Terminal, key: str, question: str, *keys: str) -> None:
+    """Open a dialog by its key and answer it."""
+    screen.keys(key)
+    screen.wait_for(question)
+    screen.keys(*keys)
+
+
+def slow_so_far(screen: Terminal) -> int:
+    """How many slow operations the selected row has had in the window, from the line that details it."""
+    return int(re.findall(r" (\d+) slow,", screen.text())[-1])
+
+
+def test_the_screen_shows_the_row_of_the_workload(
+    loop: Callable[[str, str], Workload], screen: Terminal
+) -> None:
+    program = loop("/tank/data", "lab-loop")
+    row = screen.wait_for("lab-loop.file", " write ")
+    assert re.search(rf"\b{program.pid} lab-loop +tank/data:lab-loop\.file", row)
+    screen.wait_for("lab-loop.file", " read ")
+    screen.wait_for("lost 0")
+
+
+def test_the_threshold_takes_effect_at_once_up_and_down(
+    loop: Callable[[str, str], Workload], screen: Terminal
+) -> None:
+    loop("/tank/data", "lab-loop")
+    screen.wait_for("lab-loop.file")
+    until("some operations", lambda: slow_so_far(screen) > 10)
+
+    answer(screen, "t", "Show operations that take at least", "10s", "Enter")
+    screen.wait_for("slow >= 10s")
+    at_change = slow_so_far(screen)
+    calls = screen.wait_for("slow 0/s of")
+    assert float(re.findall(r"of ([\d.]+) calls/s", calls)[0]) > 0, "they are still counted"
+    after = slow_so_far(screen)
+    assert after - at_change <= 30
+    time.sleep(3)
+    assert slow_so_far(screen) == after
+
+    answer(screen, "t", "Show operations that take at least", "0", "Enter")
+    screen.wait_for("all operations")
+    until("operations again", lambda: slow_so_far(screen) > after)
+
+
+def test_a_pid_filter_hides_the_others_and_is_cleared(
+    loop: Callable[[str, str], Workload], screen: Terminal
+) -> None:
+    one = loop("/tank/data", "lab-one")
+    loop("/tank/data", "lab-two")
+    choose_short_window(screen)
+    for name in ("lab-one.file", "lab-two.file"):
+        screen.wait_for(name)
+
+    answer(screen, "P", "Only these processes", str(one.pid), "Enter")
+    screen.wait_for(f"pid {one.pid}")
+    until("the other is gone", lambda: not screen.line("lab-two.file"))
+    assert screen.line("lab-one.file")
+
+    screen.keys("x")
+    screen.wait_for("pid all")
+    screen.wait_for("lab-two.file")
+    assert screen.line("lab-one.file")
+
+
+def test_a_pool_filter_hides_the_others(loop: Callable[[str, str], Workload], screen: Terminal) -> None:
+    loop("/tank/data", "lab-tank")
+    loop("/dozer/data", "lab-dozer")
+    choose_short_window(screen)
+    for name in ("lab-tank.file", "lab-dozer.file"):
+        screen.wait_for(name)
+
+    # The first in the list is the pool dozer.
+    answer(screen, "O", "Only these pools or datasets", "Space", "Enter")
+    screen.wait_for("pool dozer")
+    until("the other is gone", lambda: not screen.line("lab-tank.file"))
+    assert "dozer/data:lab-dozer.file" in screen.line("lab-dozer.file", " write ")
+
+
+def test_paused_it_stands_still_and_says_so_and_collects(
+    loop: Callable[[str, str], Workload], screen: Terminal
+) -> None:
+    loop("/tank/data", "lab-loop")
+    screen.wait_for("lab-loop.file", " write ")
+    screen.keys("Space")
+    screen.wait_for("PAUSED", "Space resumes")
+    row = screen.line("lab-loop.file", " write ")
+
+    def since() -> int:
+        return int((re.findall(r"(\d+) slow since", screen.text()) or ["0"])[0])
+
+    first = until("a count of what is not shown", since)
+    until("it rises", lambda: since() > first + 10)
+    assert screen.line("lab-loop.file", " write ") == row
+    screen.keys("Space")
+    until("it goes on", lambda: not screen.line("PAUSED"))
+    until("the row moves", lambda: screen.line("lab-loop.file", " write ") != row)
 
 
 def test_it_quits_and_leaves_the_terminal_as_it_was(terminal: Callable[..., Terminal]) -> None:
@@ -37,6 +145,6 @@ def test_it_quits_and_leaves_the_terminal_as_it_was(terminal: Callable[..., Term
     shell.wait_for("LIVE", seconds=ATTACH_SECONDS)
     shell.keys("q")
     shell.wait_for("status 0")
-    after = until("stty", lambda: Path("/tmp/after").read_text())
+    after = until("stty", lambda: Path("/tmp/after").exists() and Path("/tmp/after").read_text())
     assert after == Path("/tmp/before").read_text()
     assert "LIVE" not in shell.text()

@@ -1,0 +1,237 @@
+"""The BPF program of zfstop running on this very kernel, on files that are made up in kernel memory.
+
+:func:`open_source` gives a LiveSource whose programs are loaded (see raw_loader.py) but not attached; :class:`Kernel`
+builds the structs the program reads and runs entry and return as the traced functions would.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zfstop.kernel import bpf, host, source
+from zfstop.kernel.maps import _SETTINGS
+from zfstop.kernel.names import Names
+from zfstop.kernel.resolver import Facts, wanted_symbols
+from zfstop.kernel.source import LiveSource
+from zfstop.model.events import Event
+from zfstop.model.state import Counts
+from zfstop.mounts import Mounts
+
+HERE = Path(__file__).parent
+REAL_LOADER = source._LOADER
+BPF_PROG_TEST_RUN = 10
+ZFS_MAGIC = 0x2FC12FC1
+HEAP_BYTES = 65536
+#: 0:57, for which no mount table of the test host has a name.
+DEV = 57
+NO_TIME = 0
+
+
+def why_not() -> str:
+    """Why the program cannot run here, or empty."""
+    if os.geteuid() != 0:
+        return "loading BPF programs needs root"
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        return "this kernel has no BTF"
+    try:
+        host.bcc_pythons()
+    except Exception as error:
+        return str(error)
+    return ""
+
+
+def open_source(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    symbols: Iterable[str] | bytes = (),
+    every: bool = False,
+    sizes: dict[str, int] | None = None,
+    stages: list[str] | None = None,
+    **options: int,
+) -> tuple[LiveSource, Kernel]:
+    """An open LiveSource and the kernel under it. ``symbols`` default to all known ones; ``every`` takes all tiers."""
+    names = symbols if isinstance(symbols, bytes) else "".join(
+        f"0 t {name}\t[zfs]\n" for name in tuple(symbols) or wanted_symbols()
+    ).encode()  # fmt: skip
+    answers: list[dict[str, Any]] = []
+    real = source.run_loader
+
+    def remember(*arguments: Any) -> tuple[dict[str, Any], list[int]]:
+        answer = real(*arguments)
+        answers.append(answer[0])
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setenv("ZFSTOP_TEST_LOADER", REAL_LOADER)
+        patch.setenv("ZFSTOP_TEST_ALL", "1" if every else "")
+        patch.setattr(source, "_LOADER", str(HERE / "raw_loader.py"))
+        patch.setattr(source, "run_loader", remember)
+        patch.setattr(source, "_SIZES", source._SIZES | (sizes or {}))
+        patch.setattr(host, "require_kernel", lambda: None)
+        patch.setattr(host, "kallsyms", lambda: names)
+        patch.setattr(host, "facts", lambda: (Facts(module_btf=True), ()))
+        opened = LiveSource(**options)
+        opened.open((stages if stages is not None else []).append)
+    return opened, Kernel(opened, answers[-1])
+
+
+def run(program: int, *arguments: int) -> None:
+    """One run of a raw tracepoint program with these arguments, in this thread."""
+    words = (*arguments, *[0] * (12 - len(arguments)))
+    context = bpf.ctypes.create_string_buffer(struct.pack("=12Q", *(word & (2**64 - 1) for word in words)), 96)
+    attributes = struct.pack("=IIIIQQIIIIQQIII4x", program, 0, 0, 0, 0, 0, 0, 0, 96, 0, bpf.address(context), 0, 0, 0, 0)
+    bpf.bpf(BPF_PROG_TEST_RUN, attributes)
+
+
+class Kernel:
+    """Structs in kernel memory, with this kernel's own offsets, and calls of traced functions."""
+
+    def __init__(self, opened: LiveSource, done: dict[str, Any]) -> None:
+        self.source = opened
+        self.at: dict[str, int] = done["macros"]
+        self.maps = dict(opened.loaded.maps)
+        programs = opened.loaded.held[-done["programs"] :]
+        self.programs = {
+            item["symbol"]: (programs[2 * place], programs[2 * place + 1])
+            for place, item in enumerate(done["attached"])
+        }
+        self.slots = {item["symbol"]: item["slot"] for item in done["attached"]}
+        self._tell_where, self._tell_bucket = programs[-2:]
+        run(self._tell_where)
+        zero = bytes(4)
+        self.base = int.from_bytes(bpf.map_lookup(self.maps["where"], zero, 8) or b"", "little")
+        self.clear()
+        self.settings()
+
+    def clear(self) -> None:
+        """An empty memory."""
+        self._memory = bytearray(HEAP_BYTES)
+        self._used = 64
+
+    def settings(self, threshold: int = 0, ops: int = 0xFFFF, by_pid: int = 0, by_dev: int = 0, own: int = 0) -> None:
+        """As maps.Settings, but this process is not left out."""
+        bpf.map_update(self.maps["settings"], bytes(4), _SETTINGS.pack(threshold, ops, by_pid, by_dev, own))
+
+    def bucket(self, ns: int) -> int:
+        """bucket_of of the C program."""
+        run(self._tell_bucket, ns, 0)
+        return int.from_bytes(bpf.map_lookup(self.maps["buckets"], bytes(4), 4) or b"", "little")
+
+    # Building.
+
+    def new(self, size: int, **words: int) -> int:
+        """A struct of ``size`` bytes; ``words`` are 64-bit members by the macro of their offset."""
+        address = self.base + self._used
+        self._used += (size + 15) // 16 * 16
+        assert self._used <= HEAP_BYTES, "the test's kernel memory is too small"
+        for macro, value in words.items():
+            self.poke(address + self.at[macro], struct.pack("=Q", value & (2**64 - 1)))
+        return address
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Write into the memory; the kernel sees it with the next call."""
+        self._memory[address - self.base : address - self.base + len(data)] = data
+
+    def super_block(self, dev: int = DEV, magic: int = ZFS_MAGIC) -> int:
+        block = self.new(2048, SUPER_MAGIC=magic)
+        self.poke(block + self.at["SUPER_DEV"], struct.pack("=I", dev))
+        return block
+
+    def dentries(self, *names: bytes, hashed: bool = True) -> int:
+        """The leaf of a chain of dentries below a root."""
+        entry = self.dentry(0, b"/")
+        self.poke(entry + self.at["DENTRY_PARENT"], struct.pack("=Q", entry))
+        for number, name in enumerate(names):
+            entry = self.dentry(entry, name, hashed=hashed or number < len(names) - 1)
+        return entry
+
+    def dentry(self, parent: int, name: bytes, *, hashed: bool = True) -> int:
+        text = self.new(len(name) + 1)
+        self.poke(text, name + b"\0")
+        entry = self.new(320, DENTRY_PARENT=parent, DENTRY_HASHED=0xFFFF if hashed else 0)
+        qstr = entry + self.at["DENTRY_NAME"]
+        number = int.from_bytes(name[:4].ljust(4, b"\0"), "little") ^ len(name)
+        self.poke(qstr + self.at["QSTR_HASH_LEN"], struct.pack("=Q", len(name) << 32 | number & 0xFFFFFFFF))
+        self.poke(qstr + self.at["QSTR_NAME"], struct.pack("=Q", text))
+        return entry
+
+    def inode(self, block: int, ino: int = 4711, dentry: int = 0, at: int | None = None) -> int:
+        """``dentry``, if given, becomes an alias; ``at`` places the inode inside something larger."""
+        words = {"INODE_NUMBER": ino, "INODE_SUPER": block}
+        words["INODE_ALIASES"] = dentry + self.at["DENTRY_ALIAS"] if dentry else 0
+        place = self.new(1024) if at is None else at
+        for macro, value in words.items():
+            self.poke(place + self.at[macro], struct.pack("=Q", value))
+        return place
+
+    def file(self, *names: bytes, ino: int = 4711, block: int | None = None, hashed: bool = True) -> int:
+        """A struct file on a path of these names."""
+        inode = self.inode(self.super_block() if block is None else block, ino)
+        return self.new(512, FILE_INODE=inode, FILE_DENTRY=self.dentries(*names, hashed=hashed))
+
+    def kiocb(self, file: int, position: int) -> int:
+        return self.new(64, KIOCB_FILE=file, KIOCB_POS=position)
+
+    def iter(self, count: int) -> int:
+        return self.new(64, ITER_COUNT=count)
+
+    def znode(self, *names: bytes, ino: int = 4711) -> int:
+        """A znode whose inode has a dentry (or none, without names)."""
+        znode = self.new(self.at["ZNODE_INODE"] + 1024)
+        dentry = self.dentries(*names) if names else 0
+        self.inode(self.super_block(), ino, dentry, znode + self.at["ZNODE_INODE"])
+        return znode
+
+    def uio(self, offset: int, resid: int) -> int:
+        return self.new(128, UIO_OFFSET=offset, UIO_RESID=resid)
+
+    # Calling.
+
+    def enter(self, symbol: str, *arguments: int) -> None:
+        """The traced function begins."""
+        bpf.map_update(self.maps["heap"], bytes(4), bytes(self._memory))
+        run(self.programs[symbol][0], *arguments)
+
+    def leave(self, symbol: str, *arguments: int, result: int) -> None:
+        """It returns."""
+        bpf.map_update(self.maps["heap"], bytes(4), bytes(self._memory))
+        run(self.programs[symbol][1], *arguments, result)
+
+    def call(
+        self, symbol: str, arguments: Sequence[int], result: int, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        """A whole call. fexit sees the return value after the arguments."""
+        self.enter(symbol, *arguments)
+        meanwhile()
+        self.leave(symbol, *arguments, result=result)
+
+    def read(self, file: int, offset: int = 0, size: int = 512, result: int | None = None) -> None:
+        """zpl_iter_read of ``file``; the position moves as the kernel moves it."""
+        arguments = self.kiocb(file, offset), self.iter(size)
+        moved = size if result is None else result
+
+        def move() -> None:
+            self.poke(arguments[0] + self.at["KIOCB_POS"], struct.pack("=Q", offset + max(moved, 0)))
+
+        self.call("zpl_iter_read", arguments, moved, move)
+
+    # What came of it.
+
+    def events(self) -> list[Event]:
+        """Everything that waits in the rings."""
+        mounts = Mounts()
+        names = Names(self.source.loaded.slots, self.source.paths, mounts)
+        found = [event for chunk in self.source.drain() for event in names.events(chunk)]
+        mounts.close()
+        return found
+
+    def counts(self, symbol: str) -> Counts:
+        """Counters of one probe since the beginning."""
+        order = list(self.source.loaded.slots)
+        return self.source.counts()[order.index(self.slots[symbol])]

@@ -1,0 +1,93 @@
+"""Stands in for zfstop/kernel/loader.py on a kernel without kprobes and ZFS, under the Python that has bcc.
+
+The loader itself, with two things changed. Where it would attach a pair of programs it loads them: the kprobe pair to
+show that the verifier takes it, and the fentry/fexit pair as raw tracepoints, which read their arguments in the same way
+and can be run by BPF_PROG_TEST_RUN. And the structs of the zfs module are laid out as MODULE says. Beside the program lies
+a piece of kernel memory, in which the test builds files, inodes and dentries.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import Any
+
+PLACE = os.environ["ZFSTOP_TEST_LOADER"]
+MODULE = {"ZNODE_INODE": 512, "UIO_OFFSET": 24, "UIO_RESID": 40}
+HEAP = """
+struct heap { char bytes[65536]; };
+BPF_ARRAY(heap, struct heap, 1);
+BPF_ARRAY(where, u64, 1);
+BPF_ARRAY(buckets, u32, 4096);
+int tell_where(u64 *ctx)
+{
+  u32 zero = 0;
+  struct heap *memory = heap.lookup(&zero);
+  u64 *answer = where.lookup(&zero);
+  if (memory && answer)
+    *answer = (u64)memory;
+  return 0;
+}
+int tell_bucket(u64 *ctx)
+{
+  u32 at = ctx[1];
+  u32 *answer = buckets.lookup(&at);
+  if (answer)
+    *answer = bucket_of(ctx[0]);
+  return 0;
+}
+"""
+
+spec = importlib.util.spec_from_file_location("loader", PLACE)
+assert spec is not None
+assert spec.loader is not None
+loader: Any = importlib.util.module_from_spec(spec)
+sys.modules["loader"] = loader  # dataclasses look there
+spec.loader.exec_module(loader)
+macros: dict[str, int] = {}
+real_text, real_send = loader._program_text, loader.Channel.send
+
+
+class RawTracepoints(loader.Attacher):  # type: ignore[misc]
+    def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]]:
+        slot, kept = probe["slot"], []
+        for side in ("entry", "return"):
+            if "kprobe" in probe["kinds"]:
+                os.close(self._load(f"kprobe_{side}_{slot}", "test", loader.bpf.PROG_TYPE_KPROBE))
+        for function in (f"fentry_{slot}", f"fexit_{slot}"):
+            kept.append(self._load(function, "test", loader.bpf.PROG_TYPE_RAW_TRACEPOINT))
+        return "fentry", kept
+
+
+def offset_macros(request: dict[str, Any]) -> tuple[dict[str, int], None]:
+    macros.update(loader.offsets.resolve(loader.offsets.Btf(), loader.offsets.KERNEL_OFFSETS) | MODULE)
+    return dict(macros), None
+
+
+def program_text(*arguments: Any) -> str:
+    return str(real_text(*arguments)) + HEAP
+
+
+def send(channel: Any, message: dict[str, Any], fds: list[int] | None = None) -> None:
+    if "done" in message:
+        message["done"]["macros"] = macros
+        message["done"]["programs"] = len(fds or []) - len(loader.MAPS)
+    real_send(channel, message, fds)
+
+
+def attach_all(attacher: Any, probes: list[dict[str, Any]]) -> Any:
+    result = real_attach_all(attacher, probes)
+    for name in ("tell_where", "tell_bucket"):
+        result.fds.append(attacher._load(name, "test", loader.bpf.PROG_TYPE_RAW_TRACEPOINT))
+    return result
+
+
+real_attach_all = loader._attach_all
+loader.Attacher, loader._offset_macros, loader._program_text = RawTracepoints, offset_macros, program_text
+loader.Channel.send, loader._attach_all = send, attach_all
+loader.MAPS = (*loader.MAPS, "heap", "where", "buckets")
+if os.environ.get("ZFSTOP_TEST_ALL"):
+    loader._preferred = lambda probes: probes
+    loader.Result.served = lambda result, probe: False
+loader.main()
