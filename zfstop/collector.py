@@ -15,7 +15,7 @@ from zfstop.kernel.accumulate import Accumulator
 from zfstop.kernel.names import Names
 from zfstop.kernel.source import LiveSource
 from zfstop.model.events import Event
-from zfstop.model.history import History, Second, Tally
+from zfstop.model.history import History, InFlight, Second, Tally
 from zfstop.model.state import Controls, Counts, Host, Phase, ProbeReport, Status
 from zfstop.mounts import Mounts, known_datasets
 from zfstop.text import visible
@@ -26,6 +26,8 @@ _WAIT_FOR_ZFS_SECONDS = 0.5
 #: Whole events kept in each second, for the detail of a row.
 KEEP_EVENTS = 250
 _TAP_CHUNKS = 64
+#: Younger calls in flight are no news.
+STUCK_NS = 1_000_000_000
 
 
 class Collector:
@@ -207,6 +209,8 @@ class _Tracing:
         self._names = Names(source.loaded.slots, source.paths, mounts)
         self._second = Accumulator(collector.keep)
         self._counts: tuple[Counts, ...] = tuple(Counts() for _ in source.loaded.slots)
+        self._in_flight = source.in_flight(mounts)
+        self._missed: dict[int, int] = {}
         self._begun = time.monotonic_ns()
 
     def run(self, ended: Callable[[], bool]) -> None:
@@ -228,7 +232,9 @@ class _Tracing:
                 self._collector.offer(self._names.events(chunk))
 
     def _close_second(self) -> None:
-        now, counts = time.monotonic_ns(), self._source.counts()
+        now = time.monotonic_ns()
+        stuck = self._stuck(now)
+        counts = self._counts_now()
         groups, events, thinned = self._second.close(self._names)
         self._source.paths.tidy()
         self._collector.append(
@@ -243,11 +249,27 @@ class _Tracing:
                 slots=tuple(a.minus(b) for a, b in zip(counts, self._counts, strict=True)),
                 # The counters of a slot are not read at one instant: a call in between must not make this negative.
                 in_flight=max(0, sum(item.in_flight for item in counts)),
+                stuck=stuck,
                 tallies=self._tallies(),
             ),
             self._mounts,
         )
         self._counts, self._begun = counts, now
+
+    def _stuck(self, now_ns: int) -> tuple[InFlight, ...]:
+        """What is in flight for longer than the threshold, and than any call should take to be worth a line."""
+        controls = self._collector.in_force
+        calls, missed = self._in_flight.older_than(now_ns, max(controls.threshold_ns, STUCK_NS))
+        for slot, count in missed.items():
+            self._missed[slot] = self._missed.get(slot, 0) + count
+        return tuple(call for call in calls if controls.wants_dataset(call.key.dataset))
+
+    def _counts_now(self) -> tuple[Counts, ...]:
+        slots = self._source.loaded.slots
+        kernel = self._source.counts()
+        return tuple(
+            c._replace(missed=self._missed.get(slot, 0)) for slot, c in zip(slots, kernel, strict=True)
+        )
 
     def _tallies(self) -> tuple[tuple[str, str, Tally], ...]:
         named: dict[tuple[str, str], Tally] = {}

@@ -14,10 +14,11 @@ their name says otherwise; unsigned 64-bit numbers (``cgroup``, ``size``, ``ino`
               model/histogram.py); NULL when all calls are in the bucket of ``max_ns``.
 ``tallies``   all calls, slow or not, of one operation on one dataset in one second; ``buckets`` as above, never NULL;
               ``bytes`` were really moved.
+``stuck``     the oldest calls in flight at the end of a second; ``waits_in`` is the kernel function it slept in.
 ``events``    single slow calls; they ended ``before_ns`` before their second did. ``file_offset`` and ``size`` are
               NULL where the call has none; ``bucket`` is NULL when it is the one of ``latency_ns``.
 
-The ids of groups, tallies and events are ``second * 1048576 + place in the second``, so these tables lie
+The ids of groups, tallies, stuck and events are ``second * 1048576 + place in the second``, so these tables lie
 in order of time. ::
 
     SELECT c.text AS command, p.text AS path, max(e.latency_ns) / 1e6 AS max_ms, count(*) AS calls
@@ -46,7 +47,7 @@ from zfstop import __version__
 from zfstop.errors import Exit, UserError
 from zfstop.model.events import Event, Key
 from zfstop.model.histogram import BUCKETS, Buckets, bucket_of
-from zfstop.model.history import Second, Stats, Tally
+from zfstop.model.history import InFlight, Second, Stats, Tally
 from zfstop.model.state import Attached, Controls, Counts, Host, ProbeReport, Rejected
 from zfstop.text import visible
 
@@ -78,6 +79,10 @@ _SCHEMA: Final = {
     "tallies": (
         "CREATE TABLE tallies (id INTEGER PRIMARY KEY, second INTEGER, op INTEGER, dataset INTEGER, errors INTEGER,"
         " total_ns INTEGER, bytes INTEGER, buckets TEXT)"
+    ),
+    "stuck": (
+        "CREATE TABLE stuck (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, tid INTEGER, age_ns INTEGER,"
+        " file_offset INTEGER, size INTEGER, waits_in INTEGER)"
     ),
     "events": (
         "CREATE TABLE events (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, before_ns INTEGER,"
@@ -236,6 +241,19 @@ class Writer:
             ),
         )
         db.executemany(
+            "INSERT INTO stuck VALUES (?,?,?,?,?,?,?,?)",
+            (
+                (
+                    first + place,
+                    number,
+                    self._key(db, call.key),
+                    *_stuck_row(call),
+                    self._text(db, call.waits_in),
+                )
+                for place, call in enumerate(second.stuck)
+            ),
+        )
+        db.executemany(
             "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
                 (first + place, number, self._key(db, event.key), *_event_row(event, second.mono_ns))
@@ -358,6 +376,16 @@ def _tally_row(tally: Tally) -> tuple[Any, ...]:
     """Without second, operation and dataset."""
     packed = json.dumps(dict(tally.buckets), separators=(",", ":"))
     return tally.errors, min(tally.total_ns, _MAX_INT), min(tally.bytes, _MAX_INT), packed
+
+
+def _stuck_row(call: InFlight) -> tuple[Any, ...]:
+    """Without second, key and the last column."""
+    return (
+        call.tid,
+        min(call.age_ns, _MAX_INT),
+        call.offset,
+        None if call.size is None else _signed(call.size),
+    )
 
 
 def _event_row(event: Event, mono_ns: int) -> tuple[Any, ...]:
@@ -524,13 +552,15 @@ class _Reader:
         counters = self._counters(texts)
         groups = self._by_second("groups", lambda row: self._group(row, keys))
         tallies = self._by_second("tallies", lambda row: self._tally(row, texts))
+        stuck = self._by_second("stuck", lambda row: _stuck(row, keys, texts))
         events = self._by_second("events", lambda row: _Call(row, keys))
         seconds = []
         for row in self._rows("SELECT * FROM seconds ORDER BY id"):
             slots = counters.pop(row[0], {})
             second = self._second(row, slots, groups.pop(row[0], ()), events.pop(row[0], ()))
-            seconds.append(replace(second, tallies=tallies.pop(row[0], ())))
-        if groups or events or counters or tallies:
+            more = replace(second, tallies=tallies.pop(row[0], ()), stuck=stuck.pop(row[0], ()))
+            seconds.append(more)
+        if groups or events or counters or tallies or stuck:
             raise _Unsound("it holds rows of no second")
         return tuple(seconds)
 
@@ -618,6 +648,18 @@ class _Reader:
             in_flight=_int(in_flight, 0, _MAX_INT),
             notes=() if notes is None else _texts(_json(notes)),
         )
+
+
+def _stuck(row: tuple[Any, ...], keys: dict[int, Key], texts: dict[int, str]) -> InFlight:
+    _, _, key, tid, age_ns, offset, size, waits_in = row
+    return InFlight(
+        _known(keys, key),
+        _int(tid, 0, _U32),
+        _int(age_ns, 0, _MAX_INT),
+        None if offset is None else _int(offset),
+        None if size is None else _unsigned(size),
+        _known(texts, waits_in),
+    )
 
 
 class _Call:

@@ -135,6 +135,8 @@ class _Trace:
             for op, (tally, longest) in history.all_calls().items()
             if op in per_op
         }
+        stuck = [self._lines.in_flight(call) for second in history.last(1) for call in second.stuck]
+        self._output.write([line for line in stuck if line])
         tail = self._lines.tail(counts, per_op, calls)
         self._output.write([tail] if tail and ops else [])
         if counts.losses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from conftest import shown
+from driving import shown
 from fake_feed import busy_feed
 
 from zfstop.errors import Exit, UserError

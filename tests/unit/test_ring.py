@@ -104,7 +104,7 @@ def numbers(chunks: Iterator[bytes]) -> list[int]:
 
 
 def test_the_test_uses_records_of_the_real_size() -> None:
-    assert PAYLOAD == EVENT_STRUCT.size
+    assert EVENT_STRUCT.size == PAYLOAD
     assert SIZE % STRIDE, "records that wrap are part of the test"
 
 
@@ -146,7 +146,9 @@ payloads = st.integers(0, 700).map(lambda size: bytes(byte % 251 + 1 for byte in
     st.integers(0, 2**40).map(lambda number: number * 8),
     st.lists(st.tuples(st.sampled_from(("submit", "discard", "leave", "finish", "drain")), payloads), max_size=60),
 )
-def test_records_of_any_size_come_once_in_order_without_the_discarded(start: int, steps: list[tuple[str, bytes]]) -> None:
+def test_records_of_any_size_come_once_in_order_without_the_discarded(
+    start: int, steps: list[tuple[str, bytes]]
+) -> None:
     with pair(start) as (memory, reader):
         pending: list[tuple[int, bytes]] = []
         wanted: list[bytes | None] = []

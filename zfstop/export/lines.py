@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from zfstop.model.events import Event
+from zfstop.model.history import InFlight
 from zfstop.model.percentiles import SHARES, Summary
 from zfstop.model.state import Controls, Counts, Host, ProbeReport, total
 from zfstop.text import fit
@@ -35,6 +36,10 @@ class Lines:
     def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
         """The last line, if the format has one."""
         raise NotImplementedError
+
+    def in_flight(self, call: InFlight) -> str | None:
+        """A call that had not returned at the end, if the format has a line for it."""
+        return None
 
 
 class Text(Lines):
@@ -122,6 +127,28 @@ class Json(Lines):
     def event(self, event: Event) -> str:
         """The fields of issue and README; ``size`` null means the whole file (fsync) or none (open)."""
         return _dump(event_fields(event, self._clock))
+
+    def in_flight(self, call: InFlight) -> str | None:
+        """``{"type":"in_flight"}``, before the summary."""
+        key = call.key
+        return _dump(
+            {
+                "type": "in_flight",
+                "op": key.op,
+                "age_ns": call.age_ns,
+                "pid": key.pid,
+                "tid": call.tid,
+                "comm": key.comm,
+                "uid": key.uid,
+                "pool": key.pool or None,
+                "dataset": key.dataset,
+                "path": key.path,
+                "offset": call.offset,
+                "size": call.size,
+                "waits_in": call.waits_in or None,
+                "symbol": key.symbol,
+            }
+        )
 
     def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
         """``{"type":"summary"}`` with the books of every operation and the percentiles of all its calls."""

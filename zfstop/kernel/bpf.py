@@ -11,10 +11,11 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Iterator
 
 MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD = 1, 2, 3, 4, 5
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_GET_FD_BY_ID, BTF_GET_NEXT_ID, LINK_CREATE = 15, 17, 19, 23, 28
-MAP_LOOKUP_BATCH = 24
+PROG_TEST_RUN, MAP_LOOKUP_BATCH = 10, 24
 PROG_TYPE_KPROBE, PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 2, 17, 26
 TRACE_FENTRY, TRACE_FEXIT, PERF_EVENT = 24, 25, 41
 
@@ -116,6 +117,32 @@ def load_program(
         return -(failure.errno or errno.EINVAL), text.value.decode("utf-8", "replace")
 
 
+def run_raw_tracepoint(program: int, *arguments: int) -> int:
+    """Run a raw tracepoint program once, here and now, with these u64 arguments; returns what it returned."""
+    context = ctypes.create_string_buffer(struct.pack(f"={len(arguments)}Q", *arguments))
+    packed = struct.pack(
+        "=IIIIQQIIIIQQIII4x",
+        program,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        len(arguments) * 8,
+        0,
+        address(context),
+        0,
+        0,
+        0,
+        0,
+    )
+    attributes = ctypes.create_string_buffer(packed, len(packed))
+    bpf_in_place(PROG_TEST_RUN, attributes)
+    return int(struct.unpack_from("=I", attributes.raw, 4)[0])
+
+
 def attach_tracing(program: int) -> int:
     """Attach a loaded fentry or fexit (or raw tracepoint without name) program; returns the link."""
     return bpf(RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", 0, program))
@@ -154,6 +181,28 @@ def _bind(event: int, program: int) -> list[int]:
         _checked(_libc.ioctl(event, _IOC_SET_BPF, program))
     _checked(_libc.ioctl(event, _IOC_ENABLE, 0))
     return links
+
+
+def map_batches(fd: int, key_size: int, value_size: int, batch: int) -> Iterator[tuple[bytes, bytes]]:
+    """All (key, value) of a hash map, read ``batch`` at a time. What comes or goes meanwhile may be missed."""
+    keys = ctypes.create_string_buffer(batch * key_size)
+    values = ctypes.create_string_buffer(batch * value_size)
+    place = ctypes.create_string_buffer(8)
+    begin, more = 0, True
+    while more:
+        packed = (begin, address(place), address(keys), address(values), batch, fd, 0, 0)
+        attributes = ctypes.create_string_buffer(struct.pack("=QQQQIIQQ", *packed), 56)
+        try:
+            bpf_in_place(MAP_LOOKUP_BATCH, attributes)
+        except FileNotFoundError:
+            more = False
+        raw_keys, raw_values = keys.raw, values.raw
+        for i in range(struct.unpack_from("=I", attributes.raw, 32)[0]):
+            yield (
+                raw_keys[i * key_size : (i + 1) * key_size],
+                raw_values[i * value_size : (i + 1) * value_size],
+            )
+        begin = address(place)
 
 
 def btf_object(name: str) -> int:

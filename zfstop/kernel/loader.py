@@ -24,7 +24,18 @@ from types import ModuleType
 from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-MAPS = ("settings", "counters", "pids", "devs", "in_flight", "tallies", "sent_paths", "events", "paths")
+MAPS = (
+    "settings",
+    "counters",
+    "pids",
+    "devs",
+    "in_flight",
+    "looked",
+    "tallies",
+    "sent_paths",
+    "events",
+    "paths",
+)
 _MODULE_DECODERS = frozenset({"znode_uio", "znode_sync"})
 _LOG_BYTES = 1 << 20
 _BETTER = "not needed: a better one is attached"
@@ -303,7 +314,10 @@ def serve(channel: Channel) -> None:
         raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in result.rejected))
     map_fds = [module[name.encode()].map_fd for name in MAPS]
     done = {"maps": MAPS, "attached": result.attached, "rejected": rejected + result.rejected}
-    channel.send({"done": done}, map_fds + result.fds)
+    look, _ = bpf.load_program(module.dump_func(b"look"), bpf.PROG_TYPE_RAW_TRACEPOINT, "zfstop_look")
+    # Without it calls in flight are counted, but have no names: kernels before 5.10 cannot run it on demand.
+    done["look"] = look >= 0
+    channel.send({"done": done}, map_fds + ([look] if look >= 0 else []) + result.fds)
 
 
 def main() -> None:

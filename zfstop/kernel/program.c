@@ -50,6 +50,7 @@ BPF_ARRAY(settings, struct settings, 1);
 BPF_PERCPU_ARRAY(counters, struct counts, SLOTS);
 BPF_HASH(pids, u32, u8, MAX_PIDS);
 BPF_HASH(devs, u32, u8, MAX_DEVS);
+BPF_ARRAY(looked, struct in_flight_call, 1);
 BPF_HASH(in_flight, u64, struct call, MAX_IN_FLIGHT);
 BPF_F_TABLE("percpu_hash", struct tally_key, struct tally, tallies, MAX_TALLIES, 0);
 BPF_HASH(sent_paths, u64, u8, MAX_SENT_PATHS);
@@ -343,6 +344,37 @@ static __always_inline int take(u32 slot, struct call *call, struct done *done)
   done->ts_ns = bpf_ktime_get_ns();
   done->latency_ns = done->ts_ns - call->ts_ns;
   return 1;
+}
+
+/*
+ * Names a call that has not returned, when user space asks (BPF_PROG_TEST_RUN with the key of its entry and the kind
+ * of its object): calls in flight cost the traced program nothing more. The object may be freed meanwhile, so nothing
+ * counts unless the same call is still in flight afterwards.
+ */
+int look(u64 *ctx)
+{
+  u64 key = ctx[0], inode, super, dentry;
+  enum object kind = ctx[1];
+  u32 zero = 0;
+  struct call call, *stored = in_flight.lookup(&key);
+  struct in_flight_call *answer = looked.lookup(&zero);
+  if (!stored || !answer)
+    return 0;
+  call = *stored;
+  inode = kind == OBJECT_FILE ? word(call.object + FILE_INODE) : call.object;
+  super = word(inode + INODE_SUPER);
+  if (word(super + SUPER_MAGIC) != ZFS_MAGIC)
+    return 0;
+  dentry = dentry_of(kind, call.object);
+  answer->ts_ns = call.ts_ns;
+  answer->offset = call.offset;
+  answer->size = call.size;
+  answer->ino = word(inode + INODE_NUMBER);
+  answer->path_id = dentry ? path_of(dentry, answer->ino) : 0;
+  answer->dev = half(super + SUPER_DEV);
+  answer->flags = answer->path_id ? 0 : EVENT_NO_PATH;
+  stored = in_flight.lookup(&key);
+  return stored && stored->ts_ns == call.ts_ns;
 }
 
 /*

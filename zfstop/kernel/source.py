@@ -19,6 +19,7 @@ from typing import Any
 
 from zfstop.errors import Exit, UserError
 from zfstop.kernel import host
+from zfstop.kernel.in_flight import InFlightCalls
 from zfstop.kernel.maps import Counters, Numbers, SentPaths, Settings, close_all
 from zfstop.kernel.paths import Paths
 from zfstop.kernel.resolver import Plan, plan, wanted_symbols
@@ -28,6 +29,7 @@ from zfstop.kernel.tallies import Tallies, capacity
 from zfstop.model.events import RECORD_BYTES, TALLY_SLICES, c_structs
 from zfstop.model.history import Tally
 from zfstop.model.state import Attached, Counts, ProbeReport, Rejected
+from zfstop.mounts import Mounts
 from zfstop.text import visible
 
 _LOADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loader.py")
@@ -123,6 +125,7 @@ class LiveSource:
         report = ProbeReport(tuple(slots.values()), rejected, notes)
         self._loaded = Loaded(maps, tuple(fds), slots, report)
         self._rings = Ring(maps["events"], self._event_bytes), Ring(maps["paths"], self._path_bytes)
+        self.look = fds[len(maps)] if done["look"] else None
         self.paths = Paths(SentPaths(maps["sent_paths"]).forget, _PATHS_KEPT)
         self._counters = Counters(maps["counters"])
         self._tallies = Tallies(maps["tallies"])
@@ -153,15 +156,25 @@ class LiveSource:
         """Chunks of whole event records. The paths of an event are always read before it is given out."""
         if self._rings is None:
             return
-        events, paths = self._rings
-        for chunk in events.fixed(RECORD_BYTES):
-            for record in paths.records():
-                self.paths.add(record)
+        for chunk in self._rings[0].fixed(RECORD_BYTES):
+            self.take_paths()
             yield chunk
 
     def counts(self) -> tuple[Counts, ...]:
         """Counters since attach, in the order of the report."""
         return self._counters.read(self.loaded.slots)
+
+    def in_flight(self, mounts: Mounts) -> InFlightCalls:
+        """The calls in flight; made once, for the life of the probes."""
+        return InFlightCalls(
+            self.loaded.maps, self.look, self.loaded.slots, self.paths, mounts, self.take_paths
+        )
+
+    def take_paths(self) -> None:
+        """Read the paths that came since the last look."""
+        if self._rings is not None:
+            for record in self._rings[1].records():
+                self.paths.add(record)
 
     def tallies(self) -> dict[tuple[str, int], Tally]:
         """(operation, device) -> all its calls since the last look, slow or not."""

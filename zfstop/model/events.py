@@ -72,6 +72,16 @@ COUNTERS = (
 #: The statistics of all calls, slow or not: one entry for each probe, device and power of two of the latency.
 TALLY_KEY: tuple[tuple[str, str], ...] = (("dev", "I"), ("slot", "H"), ("octave", "H"))
 TALLY_SLICES = 16
+#: What the program answers about a call in flight.
+IN_FLIGHT_CALL: tuple[tuple[str, str], ...] = (
+    ("ts_ns", "Q"),
+    ("offset", "q"),
+    ("size", "Q"),
+    ("ino", "Q"),
+    ("path_id", "Q"),
+    ("dev", "I"),
+    ("flags", "I"),
+)
 TALLY: tuple[tuple[str, str], ...] = (
     ("calls", f"{TALLY_SLICES}I"),
     ("errors", "I"),
@@ -83,6 +93,7 @@ TALLY: tuple[tuple[str, str], ...] = (
 _KEY_FIELDS = ("path_id", "cgroup", "comm", "pid", "dev", "uid", "slot", "flags")
 EVENT_STRUCT = struct.Struct("=" + "".join(code for _, code in EVENT))
 PATH_STRUCT = struct.Struct("=" + "".join(code for _, code in PATH_HEADER))
+IN_FLIGHT_STRUCT = struct.Struct("=" + "".join(code for _, code in IN_FLIGHT_CALL))
 TALLY_KEY_STRUCT = struct.Struct("=" + "".join(code for _, code in TALLY_KEY))
 TALLY_STRUCT = struct.Struct("=" + "".join(code for _, code in TALLY))
 KEY_STRUCT = struct.Struct("=" + "".join(dict(EVENT)[name] for name in _KEY_FIELDS))
@@ -98,6 +109,7 @@ def c_structs() -> str:
     lines = ["struct event {", *map(_c_member, EVENT), "};"]
     lines += ["struct path_header {", *map(_c_member, PATH_HEADER), "};"]
     lines += ["struct tally_key {", *map(_c_member, TALLY_KEY), "};"]
+    lines += ["struct in_flight_call {", *map(_c_member, IN_FLIGHT_CALL), "};"]
     lines += ["struct tally {", *map(_c_member, TALLY), "};"]
     lines += ["enum counter {", *(f"  C_{name.upper()}," for name in COUNTERS), "  COUNTERS", "};"]
     flags = {"NO_OFFSET": NO_OFFSET, "ALL_SIZE": ALL_SIZE, "DELETED": DELETED, "NO_PATH": NO_PATH}

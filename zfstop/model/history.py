@@ -64,6 +64,21 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class InFlight:
+    """A call that has not returned. ``waits_in`` is the kernel function it sleeps in, "" when that is not known.
+
+    Dataset and path are "?" where the kernel could not name them any more.
+    """
+
+    key: Key
+    tid: int
+    age_ns: int
+    offset: int | None
+    size: int | None
+    waits_in: str
+
+
+@dataclass(frozen=True, slots=True)
 class Second:
     """What happened in about one second.
 
@@ -81,6 +96,8 @@ class Second:
     thinned: int = 0
     slots: tuple[Counts, ...] = ()
     in_flight: int = 0
+    #: The oldest calls in flight at the end of this second, those older than the threshold and 1 s; oldest first.
+    stuck: tuple[InFlight, ...] = ()
     #: (operation, dataset, all its calls)
     tallies: tuple[tuple[str, str, Tally], ...] = ()
     notes: tuple[str, ...] = field(default=())

@@ -11,7 +11,10 @@ from zfstop.model.events import pool_of
 
 
 class Counts(NamedTuple):
-    """Counters of one probe, in the order of ``events.COUNTERS``; see program.c for where each is counted."""
+    """Counters of one probe, in the order of ``events.COUNTERS`` (see program.c for where each is counted).
+
+    The last, ``missed`` returns, is counted in user space: kernel/in_flight.py.
+    """
 
     entered: int = 0
     returned: int = 0
@@ -26,6 +29,7 @@ class Counts(NamedTuple):
     filtered_dev: int = 0
     queued: int = 0
     untallied: int = 0
+    missed: int = 0
 
     def plus(self, other: Counts) -> Counts:
         """Member-wise sum."""
@@ -37,13 +41,13 @@ class Counts(NamedTuple):
 
     @property
     def in_flight(self) -> int:
-        """Of cumulative counts: calls recorded at entry that have not returned (or whose return was missed)."""
-        return self.entered - self.filtered - self.full - (self.returned - self.unmatched)
+        """Of cumulative counts: calls recorded at entry that have not returned."""
+        return self.entered - self.filtered - self.full - (self.returned - self.unmatched) - self.missed
 
     @property
     def losses(self) -> int:
-        """Operations the user should have seen and did not: ring full, in-flight map full, rejected."""
-        return self.lost + self.full + self.rejected
+        """Operations the user might have seen and did not: ring or in-flight map full, rejected, return missed."""
+        return self.lost + self.full + self.rejected + self.missed
 
 
 def total(counts: Iterable[Counts]) -> Counts:

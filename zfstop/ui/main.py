@@ -6,9 +6,10 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
 
+from zfstop.model.state import Phase
 from zfstop.ui.actions import bar_items
 from zfstop.ui.arrange import Arrangement, arrange
-from zfstop.ui.chart import OPS_WIDTH, chart_lines, ops_lines, ops_title, scale_width
+from zfstop.ui.chart import OPS_WIDTH, chart_lines, ops_lines, ops_title
 from zfstop.ui.details import details_lines
 from zfstop.ui.draw import Line, Lines
 from zfstop.ui.lens import Frame
@@ -46,7 +47,7 @@ class MainScreen(Screen[None]):
     def show(self, frame: Frame) -> None:
         """Show this. Parts whose lines did not change are not drawn."""
         width, height = self.app.size
-        notice = notice_line(frame, width) if frame.rows or frame.status.phase.value == "DEMO" else None
+        notice = notice_line(frame, width) if frame.rows or frame.status.phase is Phase.DEMO else None
         plan = arrange(width, height, paused=frame.pause is not None, notice=notice is not None)
         self._apply(plan)
         self._status.show(status_lines(frame, width, plan.status))
@@ -103,6 +104,3 @@ def keys_line(width: int) -> Line:
     for key, word in items:
         parts += [(key, "key"), (f" {word}  ", "dim")]
     return tuple(parts)
-
-
-__all__ = ["MainScreen", "scale_width"]

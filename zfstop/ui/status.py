@@ -51,7 +51,7 @@ def notice_line(frame: Frame, width: int) -> Line | None:
     """Where a demo was recorded, or what the feed has to say beside a table that is not empty; None for nothing."""
     problem = frame.status.problem
     if problem is not None:
-        return ((fit(" ".join(filter(None, (problem.sentence, problem.remedy))), width), "alarm"),)
+        return ((fit("; ".join(filter(None, (problem.sentence, problem.remedy))), width), "alarm"),)
     note = frame.status.note
     if not note:
         return None

@@ -30,7 +30,6 @@ ZFS_MAGIC = 0x2FC12FC1
 HEAP_BYTES = 65536
 #: 0:57, for which no mount table of the test host has a name.
 DEV = 57
-NO_TIME = 0
 
 
 def why_not() -> str:
@@ -85,7 +84,8 @@ def run(program: int, *arguments: int) -> None:
     """One run of a raw tracepoint program with these arguments, in this thread."""
     words = (*arguments, *[0] * (12 - len(arguments)))
     context = bpf.ctypes.create_string_buffer(struct.pack("=12Q", *(word & (2**64 - 1) for word in words)), 96)
-    attributes = struct.pack("=IIIIQQIIIIQQIII4x", program, 0, 0, 0, 0, 0, 0, 0, 96, 0, bpf.address(context), 0, 0, 0, 0)
+    given = (program, 0, 0, 0, 0, 0, 0, 0, 96, 0, bpf.address(context), 0, 0, 0, 0)
+    attributes = struct.pack("=IIIIQQIIIIQQIII4x", *given)
     bpf.bpf(BPF_PROG_TEST_RUN, attributes)
 
 

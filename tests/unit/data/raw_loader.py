@@ -1,9 +1,9 @@
 """Stands in for zfstop/kernel/loader.py on a kernel without kprobes and ZFS, under the Python that has bcc.
 
-The loader itself, with two things changed. Where it would attach a pair of programs it loads them: the kprobe pair to
-show that the verifier takes it, and the fentry/fexit pair as raw tracepoints, which read their arguments in the same way
-and can be run by BPF_PROG_TEST_RUN. And the structs of the zfs module are laid out as MODULE says. Beside the program lies
-a piece of kernel memory, in which the test builds files, inodes and dentries.
+The loader itself, with two things changed. Where it would attach a pair of programs it loads them: the kprobe pair
+to show that the verifier takes it, and the fentry/fexit pair as raw tracepoints, which read their arguments in the
+same way and can be run by BPF_PROG_TEST_RUN. And the structs of the zfs module are laid out as MODULE says. Beside the
+program lies a piece of kernel memory, in which the test builds files, inodes and dentries.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ loader: Any = importlib.util.module_from_spec(spec)
 sys.modules["loader"] = loader  # dataclasses look there
 spec.loader.exec_module(loader)
 macros: dict[str, int] = {}
+programs: list[int] = []
 real_text, real_send = loader._program_text, loader.Channel.send
 
 
@@ -72,7 +73,7 @@ def program_text(*arguments: Any) -> str:
 def send(channel: Any, message: dict[str, Any], fds: list[int] | None = None) -> None:
     if "done" in message:
         message["done"]["macros"] = macros
-        message["done"]["programs"] = len(fds or []) - len(loader.MAPS)
+        message["done"]["programs"] = len(programs)
     real_send(channel, message, fds)
 
 
@@ -80,6 +81,7 @@ def attach_all(attacher: Any, probes: list[dict[str, Any]]) -> Any:
     result = real_attach_all(attacher, probes)
     for name in ("tell_where", "tell_bucket"):
         result.fds.append(attacher._load(name, "test", loader.bpf.PROG_TYPE_RAW_TRACEPOINT))
+    programs[:] = result.fds
     return result
 
 

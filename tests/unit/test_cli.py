@@ -1,0 +1,272 @@
+"""Whatever is typed, and whatever the host lacks: one sentence, what to do, an exit status of its own, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zfstop
+from zfstop import cli
+from zfstop.errors import Exit, UserError
+from zfstop.kernel import host
+from zfstop.model.state import Controls
+
+ROOT = Path(zfstop.__file__).parents[1]
+MS = 1_000_000
+NOBODY = 65534
+
+
+def zfstop_run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """The command as a user runs it, without a terminal."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "zfstop", *words],
+        **{"capture_output": True, "text": True, "timeout": 20, "stdin": subprocess.DEVNULL, "env": environment, **options},  # type: ignore[call-overload]
+    )
+
+
+def assert_said(done: subprocess.CompletedProcess[str], status: Exit, *words: str) -> None:
+    """One sentence with these words and a remedy, this status, nothing on stdout."""
+    lines = done.stderr.splitlines()
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert lines[0].startswith("zfstop: ")
+    assert lines[0].endswith(".")
+    assert lines[1].startswith("  to mend it: ")
+    assert len(lines) == 2
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not done.stdout
+
+
+# Options and words.
+
+
+@pytest.mark.parametrize(
+    ("words", "controls"),
+    [
+        ((), Controls()),
+        (("1",), Controls(MS)),
+        (("0",), Controls(0)),
+        (("250us",), Controls(250_000)),
+        ((".5",), Controls(MS // 2)),
+        (("1s", "tank", "fast/vm"), Controls(1000 * MS, frozenset(), frozenset({"tank", "fast/vm"}))),
+        (("tank/",), Controls(datasets=frozenset({"tank"}))),
+        (("tank@snap",), Controls(datasets=frozenset({"tank@snap"}))),
+        (("-p", "1,2", "-p", "3"), Controls(pids=frozenset({1, 2, 3}))),
+        (("--op", "read,fsync", "--op", "W"), Controls(ops=frozenset({"read", "fsync", "write"}))),
+        (("1", "--op", "fsync", "tank/pg"), Controls(MS, frozenset(), frozenset({"tank/pg"}), frozenset({"fsync"}))),
+        (("-p", "7", "1", "tank"), Controls(MS, frozenset({7}), frozenset({"tank"}))),
+        (("1", "tank", "-p", "7", "fast"), Controls(MS, frozenset({7}), frozenset({"tank", "fast"}))),
+    ],
+)
+@pytest.mark.parametrize("parser", [cli._screen_parser, cli._trace_parser])
+def test_words_mean_what_the_help_says(parser: object, words: tuple[str, ...], controls: Controls) -> None:
+    assert cli.controls_of(parser().parse_intermixed_args(words)) == controls  # type: ignore[operator]
+
+
+def test_options_of_trace_may_stand_anywhere() -> None:
+    args = cli._trace_parser().parse_intermixed_args(["0", "--format", "json", "tank", "-n", "5", "--for", "1m", "fast"])
+    assert (args.words, args.format, args.count, args.duration) == (["0", "tank", "fast"], "json", 5, "1m")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["10x"], ["1e3"], ["-5"], ["2d"], ["99999h"], ["10", "20"], ["tank", "10ms"], ["1..2"], ["--op", "reads"],
+        ["--op", ""], ["-p", "abc"], ["-p", "0"], ["-p", "-1"], ["-p", ""], ["-p", "1,"], ["-p", "4194305"],
+        ["-p", "9" * 5000], ["-p", "٣"], ["-p", "1_0"], ["-p"], ["--nonsense"], ["--for", "10s"], ["\x1b[31m1"],
+        ["-p", ",".join(map(str, range(1, 4099)))],
+    ],
+)  # fmt: skip
+def test_bad_words_of_the_screen(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = in_process(words, capsys)
+    assert said.status == (Exit.NO_TERMINAL if words == ["\x1b[31m1"] else Exit.USAGE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["10x"], ["--format", "xml"], ["--for", "soon"], ["--for", "-1s"], ["--for", ""], ["-n", "0"], ["-n", "-3"],
+        ["-n", "abc"], ["-n", "1.5"], ["-n", ""], ["-n", "9" * 5000], ["-p", "x"], ["--op", "*"], ["--demo"],
+    ],
+)  # fmt: skip
+def test_bad_words_of_trace(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = in_process(["trace", *words], capsys)
+    assert said.status == Exit.USAGE
+    assert "_" not in said.text.replace("THRESHOLD_", ""), "no name of a function of ours"
+
+
+class Said:
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+
+
+def in_process(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Said:
+    """main() with captured output: quicker than a process, and no less strict."""
+    try:
+        status = cli.main(words)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    out, err = capsys.readouterr()
+    if status:
+        lines = err.splitlines()
+        assert lines[0].startswith("zfstop: ")
+        assert lines[1].startswith("  to mend it: ")
+        assert err.replace("\n", "").isprintable()
+        assert not out
+    return Said(status, err)
+
+
+typed = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["trace", "record", "-p", "--op", "-n", "--for", "--format", "json", "10ms", "tank", "--", "-", "--demo", "-o", "@x",
+     "\udcff", "\x1b[0m", "--version=1", "--he", "-p1", "-n5", "1,2", "[bold]", "{}", "%s", "-1"]
+)  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(st.lists(typed, max_size=6))
+def test_nothing_typed_gives_a_traceback(words: list[str]) -> None:
+    """On this test's host nothing can go live: not a terminal, no kprobes or not root."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile("w+") as out:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", out)
+        patch.setattr(host, "require_kernel", no_kernel)
+        try:
+            status = cli.main([word.replace("\0", "") for word in words])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        assert status in set(Exit)
+        out.seek(0)
+        text = out.read()
+    assert status != Exit.INTERNAL
+    if status:
+        assert text.startswith("zfstop: ")
+        assert text.replace("\n", "").isprintable()
+
+
+def no_kernel() -> None:
+    raise UserError(Exit.NO_KPROBES, "not here", "elsewhere")
+
+
+# What the host lacks. Each as a process of its own.
+
+
+def test_a_pipe_is_no_terminal() -> None:
+    assert_said(zfstop_run(), Exit.NO_TERMINAL, "terminal", "zfstop trace")
+    assert_said(zfstop_run("--demo"), Exit.NO_TERMINAL)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_a_closed_terminal_is_none_either(closed: str) -> None:
+    done = zfstop_run_in_shell(f"{sys.executable} -m zfstop {closed}")
+    assert_said(done, Exit.NO_TERMINAL)
+
+
+def test_trace_with_a_closed_output_says_so() -> None:
+    assert_said(zfstop_run_in_shell(f"{sys.executable} -m zfstop trace 0 >&-"), Exit.NO_TERMINAL, "closed")
+
+
+def zfstop_run_in_shell(command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+
+
+@pytest.mark.parametrize("words", [("trace",), ("record", "-o", "never-written")])
+def test_an_ordinary_user_is_told_to_use_sudo(words: tuple[str, ...]) -> None:
+    """As nobody when the tests run as root."""
+    if os.geteuid() == 0:
+        if not reachable_by_others():
+            pytest.skip("this checkout or Python cannot be read by another user")
+        done = zfstop_run(*words, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
+    else:
+        done = zfstop_run(*words, cwd="/")
+    assert_said(done, Exit.NOT_ROOT, "root", "sudo", "--demo")
+    assert not Path("never-written").exists()
+
+
+def reachable_by_others() -> bool:
+    code = "import zfstop, rich"
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return not subprocess.run([sys.executable, "-c", code], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/",
+                              env=environment, capture_output=True, check=False).returncode  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
+@pytest.mark.skipif(os.path.exists("/sys/bus/event_source/devices/kprobe"), reason="this kernel has kprobes")
+def test_a_kernel_without_kprobes_cannot_be_traced() -> None:
+    assert_said(zfstop_run("trace", "0"), Exit.NO_KPROBES, "kprobes", "zfstop --demo")
+
+
+@pytest.fixture
+def willing(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A host that lacks nothing."""
+    for name in ("require_privileges", "require_kernel", "needs_headers"):
+        monkeypatch.setattr(host, name, lambda: None)
+    monkeypatch.setattr(host, "bcc_pythons", lambda: ["python3"])
+    monkeypatch.setattr(host, "zfs_loaded", lambda: True)
+    monkeypatch.setattr("zfstop.mounts.known_datasets", lambda mounts: ("fast", "tank", "tank/data"))
+    yield monkeypatch
+
+
+@pytest.mark.parametrize("command", [["trace"], ["record", "-o", "never-written"]])
+def test_an_unknown_dataset_is_told_with_the_known_ones(
+    willing: pytest.MonkeyPatch, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = in_process([*command, "tank/dat"], capsys)
+    assert said.status == Exit.UNKNOWN_NAME
+    assert "'tank/dat'" in said.text
+    assert "fast, tank, tank/data" in said.text
+
+
+def test_a_pid_without_process_is_told(willing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    said = in_process(["trace", "-p", f"{os.getpid()},{gone.pid}"], capsys)
+    assert said.status == Exit.UNKNOWN_NAME
+    assert f"no process {gone.pid}" in said.text
+
+
+def test_what_is_wrong_with_the_words_is_told_before_what_is_wrong_with_the_host() -> None:
+    assert_said(zfstop_run("trace", "10x", user=None), Exit.USAGE, "not a time")
+
+
+# Help.
+
+
+@pytest.mark.parametrize("words", [("--help",), ("trace", "--help"), ("record", "--help"), ("--version",)])
+def test_help_needs_neither_root_nor_terminal(words: tuple[str, ...]) -> None:
+    done = zfstop_run(*words)
+    assert done.returncode == 0
+    assert not done.stderr
+    assert "zfstop" in done.stdout
+    assert zfstop.__version__ in done.stdout or words != ("--version",)
+
+
+def test_help_names_every_command_and_operation(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("trace", "record", "--demo", "read", "write", "open", "fsync", "-p"))
+
+
+def test_help_is_answered_without_the_screen_and_without_bcc() -> None:
+    code = (
+        "import sys\nfrom zfstop.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not set(done.stderr.split()) & {"textual", "rich.console", "rich.text", "bcc", "sqlite3", "zfstop.collector"}
+
+
+def test_help_into_a_closed_pipe_is_quiet() -> None:
+    done = zfstop_run_in_shell(f"{sys.executable} -m zfstop --help | true")
+    assert not done.stderr
