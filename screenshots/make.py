@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the pictures in this directory from the demo recording: ``python screenshots/make.py``.
 
-The SVG text is compared by tests/ui/test_pictures.py; each PNG carries the checksum of the SVG it was drawn from.
+The SVG text is compared by tests/ui/test_screenshots.py; each PNG carries the checksum of the SVG it was drawn from.
 Drawing PNGs takes rsvg-convert (Debian: librsvg2-bin) and a monospace font with block elements (fonts-dejavu-core).
 """
 
@@ -26,7 +26,7 @@ PICTURES: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "symbols-120x40": (120, 40, ("S",)),
 }
 #: Seconds into the recording: the disk under one pool writes slowly, and a txg takes seconds to sync.
-MOMENT = 97
+MOMENT = 83
 
 
 def draw(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from zfstop.errors import UserError
 from zfstop.model.events import Key
-from zfstop.model.histogram import bucket_of
-from zfstop.model.history import History, Second, Stats
+from zfstop.model.histogram import bucket_of, merge
+from zfstop.model.history import History, Second, Stats, Tally
 from zfstop.model.state import Attached, Controls, Counts, Host, Phase, ProbeReport, Rejected, Status
 
 MS = 1_000_000
@@ -52,7 +52,20 @@ def second(groups: Iterable[tuple[Key, Stats]] = (), at: int = 0, **counts: int)
     found = tuple(groups)
     seen = sum(part.count for _, part in found)
     slots = (Counts(**{"entered": 2000 + seen, "returned": 2000 + seen, "seen": seen} | counts),)
-    return Second(EPOCH + at, (1000 + at) * 10**9, 10**9, Controls(), found, slots=slots)
+    return Second(
+        EPOCH + at, (1000 + at) * 10**9, 10**9, Controls(), found, slots=slots, tallies=tallies(found)
+    )
+
+
+def tallies(groups: tuple[tuple[Key, Stats], ...]) -> tuple[tuple[str, str, Tally], ...]:
+    """All calls of a second: the slow ones, and for each of them 40 that took 20 to 90 us."""
+    found: dict[tuple[str, str], Tally] = {}
+    for who, part in groups:
+        quick = {bucket_of(us * 1000): part.count * 10 for us in (20, 30, 40, 90)}
+        more = Tally(part.count * 41, part.errors, part.total_ns, part.bytes, merge((part.buckets, quick)))
+        where = who.op, who.dataset
+        found[where] = more.plus(found[where]) if where in found else more
+    return tuple((op, dataset, tally) for (op, dataset), tally in found.items())
 
 
 class FakeFeed:

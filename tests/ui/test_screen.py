@@ -269,6 +269,12 @@ async def test_a_loss_is_told_by_cause_when_there_is_room() -> None:
         assert "ring full 12, map full 3, rejected 1" in screen.text
 
 
+async def test_missed_returns_are_a_loss_too() -> None:
+    async with shown(FakeFeed([second((), 0, missed=4)])) as screen:
+        assert "LOST 4" in screen.text
+        assert "missed 4" in screen.text
+
+
 async def test_an_operation_without_a_probe_is_named() -> None:
     feed = busy_feed()
     feed.now_probes = type(feed.now_probes)(

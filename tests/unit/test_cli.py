@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,29 @@ from zfstop.model.state import Controls
 
 ROOT = Path(zfstop.__file__).parents[1]
 MS = 1_000_000
-NOBODY = 65534
 
 
-def zfstop_run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+def zfstop_run(*words: str) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it, without a terminal."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
+    return python("-m", "zfstop", *words)
+
+
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    return in_shell(shlex.join([sys.executable, *words]))
+
+
+def in_shell(command: str) -> subprocess.CompletedProcess[str]:
+    """The project's directory is the current one, and nothing is written into it."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "zfstop", *words],
-        **{"capture_output": True, "text": True, "timeout": 20, "stdin": subprocess.DEVNULL, "env": environment, **options},  # type: ignore[call-overload]
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environment,
     )
 
 
@@ -62,7 +77,10 @@ def assert_said(done: subprocess.CompletedProcess[str], status: Exit, *words: st
         (("tank@snap",), Controls(datasets=frozenset({"tank@snap"}))),
         (("-p", "1,2", "-p", "3"), Controls(pids=frozenset({1, 2, 3}))),
         (("--op", "read,fsync", "--op", "W"), Controls(ops=frozenset({"read", "fsync", "write"}))),
-        (("1", "--op", "fsync", "tank/pg"), Controls(MS, frozenset(), frozenset({"tank/pg"}), frozenset({"fsync"}))),
+        (
+            ("1", "--op", "fsync", "tank/pg"),
+            Controls(MS, frozenset(), frozenset({"tank/pg"}), frozenset({"fsync"})),
+        ),
         (("-p", "7", "1", "tank"), Controls(MS, frozenset({7}), frozenset({"tank"}))),
         (("1", "tank", "-p", "7", "fast"), Controls(MS, frozenset({7}), frozenset({"tank", "fast"}))),
     ],
@@ -73,14 +91,15 @@ def test_words_mean_what_the_help_says(parser: object, words: tuple[str, ...], c
 
 
 def test_options_of_trace_may_stand_anywhere() -> None:
-    args = cli._trace_parser().parse_intermixed_args(["0", "--format", "json", "tank", "-n", "5", "--for", "1m", "fast"])
+    words = ["0", "--format", "json", "tank", "-n", "5", "--for", "1m", "fast"]
+    args = cli._trace_parser().parse_intermixed_args(words)
     assert (args.words, args.format, args.count, args.duration) == (["0", "tank", "fast"], "json", 5, "1m")
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ["10x"], ["1e3"], ["-5"], ["2d"], ["99999h"], ["10", "20"], ["tank", "10ms"], ["1..2"], ["--op", "reads"],
+        ["10x"], ["1e3"], ["2d"], ["99999h"], ["10", "20"], ["tank", "10ms"], ["1..2"], ["--op", "reads"],
         ["--op", ""], ["-p", "abc"], ["-p", "0"], ["-p", "-1"], ["-p", ""], ["-p", "1,"], ["-p", "4194305"],
         ["-p", "9" * 5000], ["-p", "٣"], ["-p", "1_0"], ["-p"], ["--nonsense"], ["--for", "10s"], ["\x1b[31m1"],
         ["-p", ",".join(map(str, range(1, 4099)))],
@@ -126,9 +145,35 @@ def in_process(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Said
 
 
 typed = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
-    ["trace", "record", "-p", "--op", "-n", "--for", "--format", "json", "10ms", "tank", "--", "-", "--demo", "-o", "@x",
-     "\udcff", "\x1b[0m", "--version=1", "--he", "-p1", "-n5", "1,2", "[bold]", "{}", "%s", "-1"]
-)  # fmt: skip
+    [
+        "trace",
+        "record",
+        "-p",
+        "--op",
+        "-n",
+        "--for",
+        "--format",
+        "json",
+        "10ms",
+        "tank",
+        "--",
+        "-",
+        "--demo",
+        "-o",
+        "@x",
+        "\udcff",
+        "\x1b[0m",
+        "--version=1",
+        "--he",
+        "-p1",
+        "-n5",
+        "1,2",
+        "[bold]",
+        "{}",
+        "%s",
+        "-1",
+    ]
+)
 
 
 @settings(max_examples=200)
@@ -166,37 +211,36 @@ def test_a_pipe_is_no_terminal() -> None:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
 def test_a_closed_terminal_is_none_either(closed: str) -> None:
-    done = zfstop_run_in_shell(f"{sys.executable} -m zfstop {closed}")
+    done = in_shell(f"{sys.executable} -m zfstop {closed}")
     assert_said(done, Exit.NO_TERMINAL)
 
 
 def test_trace_with_a_closed_output_says_so() -> None:
-    assert_said(zfstop_run_in_shell(f"{sys.executable} -m zfstop trace 0 >&-"), Exit.NO_TERMINAL, "closed")
+    assert_said(in_shell(f"{sys.executable} -m zfstop trace 0 >&-"), Exit.NO_TERMINAL, "closed")
 
 
-def zfstop_run_in_shell(command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+#: Gives up root, or its capabilities, after everything is imported: the checkout may be root's alone.
+DROP = (
+    "import ctypes, os, struct, sys, zfstop.collector, zfstop.mounts\n"
+    "from zfstop.cli import main\n"
+    "if sys.argv[1] == 'user':\n"
+    "    os.geteuid() or os.setresuid(65534, 65534, 65534)\n"
+    "else:\n"
+    "    ctypes.CDLL(None).capset(struct.pack('=II', 0x20080522, 0), bytes(24))\n"
+    "sys.exit(main(sys.argv[2:]))\n"
+)
 
 
 @pytest.mark.parametrize("words", [("trace",), ("record", "-o", "never-written")])
 def test_an_ordinary_user_is_told_to_use_sudo(words: tuple[str, ...]) -> None:
-    """As nobody when the tests run as root."""
-    if os.geteuid() == 0:
-        if not reachable_by_others():
-            pytest.skip("this checkout or Python cannot be read by another user")
-        done = zfstop_run(*words, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
-    else:
-        done = zfstop_run(*words, cwd="/")
+    done = python("-c", DROP, "user", *words)
     assert_said(done, Exit.NOT_ROOT, "root", "sudo", "--demo")
-    assert not Path("never-written").exists()
+    assert not (ROOT / "never-written").exists()
 
 
-def reachable_by_others() -> bool:
-    code = "import zfstop, rich"
-    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    return not subprocess.run([sys.executable, "-c", code], user=NOBODY, group=NOBODY, extra_groups=[], cwd="/",
-                              env=environment, capture_output=True, check=False).returncode  # fmt: skip
+@pytest.mark.skipif(os.geteuid() != 0, reason="has no root to take capabilities from")
+def test_root_without_capabilities_is_told_about_the_container() -> None:
+    assert_said(python("-c", DROP, "capabilities", "trace"), Exit.NOT_ROOT, "CAP_BPF", "container")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to come so far")
@@ -206,14 +250,14 @@ def test_a_kernel_without_kprobes_cannot_be_traced() -> None:
 
 
 @pytest.fixture
-def willing(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def willing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A host that lacks nothing."""
     for name in ("require_privileges", "require_kernel", "needs_headers"):
         monkeypatch.setattr(host, name, lambda: None)
     monkeypatch.setattr(host, "bcc_pythons", lambda: ["python3"])
     monkeypatch.setattr(host, "zfs_loaded", lambda: True)
     monkeypatch.setattr("zfstop.mounts.known_datasets", lambda mounts: ("fast", "tank", "tank/data"))
-    yield monkeypatch
+    return monkeypatch
 
 
 @pytest.mark.parametrize("command", [["trace"], ["record", "-o", "never-written"]])
@@ -226,7 +270,9 @@ def test_an_unknown_dataset_is_told_with_the_known_ones(
     assert "fast, tank, tank/data" in said.text
 
 
-def test_a_pid_without_process_is_told(willing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pid_without_process_is_told(
+    willing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     said = in_process(["trace", "-p", f"{os.getpid()},{gone.pid}"], capsys)
@@ -235,7 +281,7 @@ def test_a_pid_without_process_is_told(willing: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_what_is_wrong_with_the_words_is_told_before_what_is_wrong_with_the_host() -> None:
-    assert_said(zfstop_run("trace", "10x", user=None), Exit.USAGE, "not a time")
+    assert_said(zfstop_run("trace", "10x"), Exit.USAGE, "not a time")
 
 
 # Help.
@@ -263,10 +309,17 @@ def test_help_is_answered_without_the_screen_and_without_bcc() -> None:
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "print(*sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not set(done.stderr.split()) & {"textual", "rich.console", "rich.text", "bcc", "sqlite3", "zfstop.collector"}
+    done = python("-c", code)
+    assert not set(done.stderr.split()) & {
+        "textual",
+        "rich.console",
+        "rich.text",
+        "bcc",
+        "sqlite3",
+        "zfstop.collector",
+    }
 
 
 def test_help_into_a_closed_pipe_is_quiet() -> None:
-    done = zfstop_run_in_shell(f"{sys.executable} -m zfstop --help | true")
+    done = in_shell(f"{sys.executable} -m zfstop --help | true")
     assert not done.stderr

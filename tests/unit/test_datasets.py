@@ -31,7 +31,10 @@ def test_datasets_and_snapshots_by_device() -> None:
 
 
 def test_the_device_is_numbered_as_in_the_kernel() -> None:
-    assert parsed(mount("253:7", "tank"), mount("0:1048575", "big")) == {253 << 20 | 7: b"tank", 0xFFFFF: b"big"}
+    assert parsed(mount("253:7", "tank"), mount("0:1048575", "big")) == {
+        253 << 20 | 7: b"tank",
+        0xFFFFF: b"big",
+    }
     dev = os.makedev(253, 7)
     assert (os.major(dev) << 20 | os.minor(dev)) in parsed(mount("253:7", "tank"))
 
@@ -80,7 +83,21 @@ def test_no_bytes_upset_the_parsers(text: bytes) -> None:
 
 
 PIECES = st.sampled_from(
-    [b"1 ", b"0:57 ", b"/ ", b"rw ", b"- ", b" - zfs ", b"zfs", b"tank", b"\\040", b"\\777", b"\n", b"\xff", b":"]
+    [
+        b"1 ",
+        b"0:57 ",
+        b"/ ",
+        b"rw ",
+        b"- ",
+        b" - zfs ",
+        b"zfs",
+        b"tank",
+        b"\\040",
+        b"\\777",
+        b"\n",
+        b"\xff",
+        b":",
+    ]
 )
 
 

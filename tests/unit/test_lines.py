@@ -60,7 +60,12 @@ def test_json_has_the_promised_fields_in_order_and_type(make: Any) -> None:
     )  # fmt: skip
     assert (found["pool"], found["dataset"], found["path"]) == ("tank", "tank/db", key.path)
     assert (found["ts_ns"], found["latency_ns"], found["tid"]) == (event.ts_ns, event.latency_ns, event.tid)
-    assert (found["offset"], found["size"], found["result"], found["errno"]) == (event.offset, event.size, 4096, None)
+    assert (found["offset"], found["size"], found["result"], found["errno"]) == (
+        event.offset,
+        event.size,
+        4096,
+        None,
+    )
 
 
 def test_the_time_is_that_of_the_end_with_its_zone(make: Any) -> None:
@@ -130,7 +135,9 @@ def test_csv_has_zfsslowers_columns(make: Any) -> None:
         ({"op": "fsync", "result": 0, "offset": 0, "size": None}, "0", "S"),
     ],
 )
-def test_csv_counts_bytes_only_where_they_moved(make: Any, changes: dict[str, Any], size: str, letter: str) -> None:
+def test_csv_counts_bytes_only_where_they_moved(
+    make: Any, changes: dict[str, Any], size: str, letter: str
+) -> None:
     row = as_csv(make.event(**changes))
     assert (row[3], row[4]) == (letter, size)
     assert row[5].isdigit()
@@ -158,7 +165,10 @@ def test_text_ends_with_the_losses_only_if_there_are_any() -> None:
 
 
 hostile = st.binary(min_size=1, max_size=60).map(visible) | st.sampled_from(
-    [visible(b) for b in (b'a","b', b"a,b", b"'", b'"', b"\n\r", b"\x1b]0;x\x07", b"=cmd()", b"\xe2\x80\xae", b"\\")]
+    [
+        visible(b)
+        for b in (b'a","b', b"a,b", b"'", b'"', b"\n\r", b"\x1b]0;x\x07", b"=cmd()", b"\xe2\x80\xae", b"\\")
+    ]
 )
 
 

@@ -93,7 +93,9 @@ def test_a_flood_of_unknown_devices_costs_a_bounded_number_of_looks(proc: Proc, 
     assert mounts.name(60, 9999) == "dev 0:60"
 
 
-def test_what_is_unmounted_is_forgotten_and_its_number_may_be_another_dataset(proc: Proc, mounts: Mounts) -> None:
+def test_what_is_unmounted_is_forgotten_and_its_number_may_be_another_dataset(
+    proc: Proc, mounts: Mounts
+) -> None:
     before = mounts.generation
     proc.write("self", table(d58="fast"))
     mounts.refresh()
@@ -113,7 +115,9 @@ def test_a_containers_device_is_forgotten_with_the_next_change(proc: Proc, mount
     assert mounts.name(60, 812) == "tank/other"
 
 
-@pytest.mark.parametrize("hostile", ["tank/\x1b[31mred", "tank/a\\012b", "tank/\udcff\udcfe", "tank/\u202egpj.exe"])
+@pytest.mark.parametrize(
+    "hostile", ["tank/\x1b[31mred", "tank/a\\012b", "tank/\udcff\udcfe", "tank/\u202egpj.exe"]
+)
 def test_hostile_names_come_out_visible(proc: Proc, hostile: str) -> None:
     proc.write("self", table(d57=hostile))
     name = Mounts(str(proc.root)).name(57, 1)

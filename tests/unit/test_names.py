@@ -66,7 +66,13 @@ def known(table: Table | None = None, *records: bytes) -> Names:
 def test_a_record_with_everything() -> None:
     (event,) = known().events(record())
     assert event.key == ("read", 812, "dd", 1000, 26, "tank/data", "dir/file", "zpl_iter_read")
-    assert (event.ts_ns, event.latency_ns, event.tid, event.ino, event.bucket) == (10**12, 5_000_000, 813, 4711, 300)
+    assert (event.ts_ns, event.latency_ns, event.tid, event.ino, event.bucket) == (
+        10**12,
+        5_000_000,
+        813,
+        4711,
+        300,
+    )
     assert (event.offset, event.size, event.result) == (4096, 512, 512)
 
 

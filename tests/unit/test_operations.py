@@ -49,7 +49,9 @@ def test_words_and_letters_name_operations() -> None:
     assert parse_operations("R,S,read") == {"read", "fsync"}
 
 
-@pytest.mark.parametrize("word", ["", " , ", "reads", "r", "re", "x", "read;write", "read write", "\x1b[31m", "*"])
+@pytest.mark.parametrize(
+    "word", ["", " , ", "reads", "r", "re", "x", "read;write", "read write", "\x1b[31m", "*"]
+)
 def test_another_word_is_refused_and_the_known_ones_listed(word: str) -> None:
     with pytest.raises(ValueError, match="read, write, open, fsync"):
         parse_operations(word)

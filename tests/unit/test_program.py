@@ -63,7 +63,11 @@ def added(before: Counts, after: Counts) -> dict[str, int]:
 
 def cgroup() -> int:
     """The id of this process's cgroup is the inode of its directory; 1 is the root's."""
-    (path,) = [line[3:].strip() for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0:")]
+    (path,) = [
+        line[3:].strip()
+        for line in Path("/proc/self/cgroup").read_text().splitlines()
+        if line.startswith("0:")
+    ]
     for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
         place = Path(mount + path)
         if (place / "cgroup.procs").exists():
@@ -84,7 +88,12 @@ def test_a_read_is_told_with_everything_about_it(kernel: Kernel) -> None:
     kernel.read(kernel.file(b"dir", b"file", ino=77), 4096, 512)
     event, after = one(kernel), time.monotonic_ns()
     key = event.key
-    assert (key.op, key.symbol, key.dataset, key.path) == ("read", "zpl_iter_read", f"dev 0:{DEV}", "dir/file")
+    assert (key.op, key.symbol, key.dataset, key.path) == (
+        "read",
+        "zpl_iter_read",
+        f"dev 0:{DEV}",
+        "dir/file",
+    )
     assert (key.pid, event.tid, key.uid) == (os.getpid(), os.getpid(), os.getuid())
     assert key.comm == Path("/proc/self/comm").read_text().strip()
     assert (event.offset, event.size, event.result, event.ino) == (4096, 512, 512, 77)
@@ -209,7 +218,9 @@ def test_the_root_of_a_dataset_is_a_dot(kernel: Kernel) -> None:
     assert one(kernel).key.path == "."
 
 
-@pytest.mark.parametrize("name", [b"\x1b[31mred", b"a\nb", b"\xff\xfe", "\u202egpj".encode(), b"[bold]x", b" "])
+@pytest.mark.parametrize(
+    "name", [b"\x1b[31mred", b"a\nb", b"\xff\xfe", "\u202egpj".encode(), b"[bold]x", b" "]
+)
 def test_hostile_names_are_shown_harmlessly(kernel: Kernel, name: bytes) -> None:
     kernel.read(kernel.file(b"dir", name))
     path = one(kernel).key.path
@@ -373,7 +384,13 @@ def test_a_call_that_goes_on_without_its_caller_has_no_latency(kernel: Kernel) -
 
 def test_c_and_python_sort_latencies_into_the_same_buckets(kernel: Kernel) -> None:
     powers = [1 << bit for bit in range(64)]
-    values = {0, 2**64 - 1, *powers, *(power - 1 for power in powers), *(power + power // 3 for power in powers[:63])}
+    values = {
+        0,
+        2**64 - 1,
+        *powers,
+        *(power - 1 for power in powers),
+        *(power + power // 3 for power in powers[:63]),
+    }
     values |= {3**exponent for exponent in range(40)} | set(range(200))
     assert {value: kernel.bucket(value) for value in values} == {value: bucket_of(value) for value in values}
 

@@ -23,7 +23,7 @@ from zfstop import recording as module
 from zfstop.errors import Exit, UserError
 from zfstop.model.events import Event, Key
 from zfstop.model.histogram import BUCKETS
-from zfstop.model.history import Second, Stats
+from zfstop.model.history import InFlight, Second, Stats, Tally
 from zfstop.model.state import Attached, Controls, Counts, Host, ProbeReport, Rejected
 from zfstop.recording import Meta, Recording, Writer, open_recording
 from zfstop.text import visible
@@ -41,6 +41,9 @@ STATS = st.builds(
     I63,
     I63,
     st.dictionaries(BUCKET_NUMBERS, st.integers(1, 2**40), max_size=5),
+)
+TALLIES = st.dictionaries(BUCKET_NUMBERS, st.integers(1, 2**40), max_size=5).map(
+    lambda buckets: Tally(sum(buckets.values()), 0, 7, 11, buckets)
 )
 EVENTS = st.builds(
     Event,
@@ -65,6 +68,8 @@ SECONDS = st.builds(
     thinned=I63,
     slots=st.lists(st.builds(Counts, *[I63] * len(Counts._fields)), max_size=3).map(tuple),
     in_flight=I63,
+    tallies=st.lists(st.tuples(NAMES, NAMES, TALLIES), max_size=3).map(tuple),
+    stuck=st.lists(st.builds(InFlight, KEYS, U32, I63, I64 | st.none(), U64 | st.none(), NAMES), max_size=3).map(tuple),
     notes=st.lists(NAMES, max_size=2).map(tuple),
 )
 TEXTS5 = st.builds(Attached, NAMES, NAMES, NAMES, NAMES, NAMES)

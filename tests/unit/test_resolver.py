@@ -68,7 +68,16 @@ def test_trixie() -> None:
 
 
 def test_0_6_5_carries_read_and_readv_through_two_functions_and_both_are_attached() -> None:
-    names = ("zpl_read", "zpl_iter_read", "zpl_write", "zpl_iter_write", "zpl_open", "zpl_fsync", *GLOBALS, *DECOYS)
+    names = (
+        "zpl_read",
+        "zpl_iter_read",
+        "zpl_write",
+        "zpl_iter_write",
+        "zpl_open",
+        "zpl_fsync",
+        *GLOBALS,
+        *DECOYS,
+    )
     assert attached_first(planned(kernel(*names))) == ZPL | {
         "read": {("zpl_read", "file_buf"), ("zpl_iter_read", "kiocb_iter")},
         "write": {("zpl_write", "file_buf"), ("zpl_iter_write", "kiocb_iter")},

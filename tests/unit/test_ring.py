@@ -144,7 +144,9 @@ payloads = st.integers(0, 700).map(lambda size: bytes(byte % 251 + 1 for byte in
 
 @given(
     st.integers(0, 2**40).map(lambda number: number * 8),
-    st.lists(st.tuples(st.sampled_from(("submit", "discard", "leave", "finish", "drain")), payloads), max_size=60),
+    st.lists(
+        st.tuples(st.sampled_from(("submit", "discard", "leave", "finish", "drain")), payloads), max_size=60
+    ),
 )
 def test_records_of_any_size_come_once_in_order_without_the_discarded(
     start: int, steps: list[tuple[str, bytes]]
@@ -169,7 +171,9 @@ def test_records_of_any_size_come_once_in_order_without_the_discarded(
             else:
                 seen += reader.records()
                 first = min((position for position, _ in pending), default=memory.produced)
-                assert memory.consumed == first, "everything before the first unfinished one, and nothing after"
+                assert memory.consumed == first, (
+                    "everything before the first unfinished one, and nothing after"
+                )
         for position, payload in pending:
             memory.commit(position, len(payload))
         seen += reader.records()

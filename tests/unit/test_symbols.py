@@ -34,8 +34,16 @@ def test_trixie_has_these_functions_and_no_other() -> None:
 
 def test_the_sample_holds_what_could_be_mistaken() -> None:
     """The decoys are really in the real text: page-cache helpers, directory reads, statics with a suffix."""
-    decoys = (b"zpl_read_folio", b"zpl_readahead", b"zfs_readdir", b"zpl_writepages", b"zpl_ioctl_setflags.isra.0")
-    assert all(re.search(rb" [tT] " + re.escape(name) + rb"\t\[zfs\]$", TRIXIE, re.MULTILINE) for name in decoys)
+    decoys = (
+        b"zpl_read_folio",
+        b"zpl_readahead",
+        b"zfs_readdir",
+        b"zpl_writepages",
+        b"zpl_ioctl_setflags.isra.0",
+    )
+    assert all(
+        re.search(rb" [tT] " + re.escape(name) + rb"\t\[zfs\]$", TRIXIE, re.MULTILINE) for name in decoys
+    )
     assert TRIXIE.count(b"\n") > 1000
     assert not re.search(rb"^0*[1-9a-f]", TRIXIE, re.MULTILINE), "addresses of a machine"
 
@@ -74,7 +82,9 @@ def test_data_of_the_same_name_is_not_a_function(kind: str) -> None:
     assert found(line("zpl_open", kind)) == {}
 
 
-@pytest.mark.parametrize("suffix", [".isra.0", ".constprop.0", ".part.0", ".cold", ".llvm.7352", ".isra.0.cold"])
+@pytest.mark.parametrize(
+    "suffix", [".isra.0", ".constprop.0", ".part.0", ".cold", ".llvm.7352", ".isra.0.cold"]
+)
 def test_a_suffix_is_kept_apart_from_the_name(suffix: str) -> None:
     (symbol,) = found(line("zfs_read" + suffix))["zfs_read"]
     assert (symbol.name, symbol.base, symbol.suffix) == ("zfs_read" + suffix, "zfs_read", suffix)

@@ -223,7 +223,7 @@ def run_loader(
         try:
             ours.send(json.dumps(request).encode())
             return _listen(ours, process, stage, stopping)
-        except _LoaderError as failure:
+        except (_LoaderError, ConnectionError) as failure:
             output.seek(0)
             raise _explain(failure, output.read(1 << 16).decode("utf-8", "replace"), python) from None
         finally:
@@ -302,7 +302,9 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return list(fds)
 
 
-def _explain(failure: _LoaderError, output: str, python: str) -> UserError:
+def _explain(failure: _LoaderError | ConnectionError, output: str, python: str) -> UserError:
+    if isinstance(failure, ConnectionError):
+        failure = _LoaderError("died", f"{python} ended before it began")
     text = visible_lines(f"{failure}\n{output}")
     if failure.kind == "no-bcc":
         return UserError(Exit.NO_BCC, f"{visible(python)} cannot load bcc", host.bcc_command(), text)

@@ -8,7 +8,7 @@ from zfstop.model.events import TALLY_KEY_STRUCT, TALLY_SLICES, TALLY_STRUCT
 from zfstop.model.history import Tally
 
 _BATCH = 256
-#: Kernel memory for the statistics, over all CPUs: an entry takes 88 bytes on each.
+#: Kernel memory for the statistics, over all CPUs: an entry takes 152 bytes on each.
 _BUDGET_BYTES = 16 << 20
 _FEWEST, _MOST = 2048, 16384
 
@@ -51,6 +51,6 @@ def _tally(parts: list[tuple[int, tuple[int, ...]]]) -> Tally:
             if calls:
                 buckets[octave * TALLY_SLICES + slice_] = calls
         errors += sums[TALLY_SLICES]
-        total_ns += sums[TALLY_SLICES + 2]
-        size += sums[TALLY_SLICES + 3]
+        total_ns += sums[TALLY_SLICES + 1]
+        size += sums[TALLY_SLICES + 2]
     return Tally(sum(buckets.values()), errors, total_ns, size, buckets)

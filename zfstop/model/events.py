@@ -83,9 +83,8 @@ IN_FLIGHT_CALL: tuple[tuple[str, str], ...] = (
     ("flags", "I"),
 )
 TALLY: tuple[tuple[str, str], ...] = (
-    ("calls", f"{TALLY_SLICES}I"),
-    ("errors", "I"),
-    ("spare", "I"),
+    ("calls", f"{TALLY_SLICES}Q"),
+    ("errors", "Q"),
     ("sum_ns", "Q"),
     ("bytes", "Q"),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from zfstop.model.events import Key
 from zfstop.model.histogram import merge, percentile
-from zfstop.model.history import Second, Stats
+from zfstop.model.history import Second, Stats, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,16 @@ def by_operation(second: Second) -> Second:
     for key, stats in second.groups:
         parts.setdefault(key.op, []).append(stats)
     groups = tuple((Key(op, 0, "", 0, 0, "", "", ""), _sum(parts[op])) for op in sorted(parts))
-    return replace(second, groups=groups, events=())
+    return replace(second, groups=groups, events=(), stuck=(), tallies=_tallies(second))
+
+
+def _tallies(second: Second) -> tuple[tuple[str, str, Tally], ...]:
+    """All calls by operation, of the datasets asked for then: the kernel tallies the others too."""
+    found: dict[str, Tally] = {}
+    for op, dataset, tally in second.tallies:
+        if second.controls.wants_dataset(dataset):
+            found[op] = tally.plus(found[op]) if op in found else tally
+    return tuple((op, "", tally) for op, tally in sorted(found.items()))
 
 
 def _sum(parts: list[Stats]) -> Stats:

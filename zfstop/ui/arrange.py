@@ -30,10 +30,14 @@ class Arrangement:
     ops: bool
     details: int
     keys: int
+    stuck: int
 
 
-def arrange(width: int, height: int, *, paused: bool, notice: bool) -> Arrangement:
-    """How a terminal of this size is shared out; the table takes the rest."""
+def arrange(width: int, height: int, *, paused: bool, notice: bool, stuck: int = 0) -> Arrangement:
+    """How a terminal of this size is shared out; the table takes the rest.
+
+    ``stuck`` calls get one line at any size, and more when there is room.
+    """
     _, chart, banner, details = next(step for step in _STEPS if height >= step[0])
     full = height >= _FULL_FROM
     return Arrangement(
@@ -44,4 +48,5 @@ def arrange(width: int, height: int, *, paused: bool, notice: bool) -> Arrangeme
         ops=chart > 1 and width >= _OPS_FROM_WIDTH,
         details=details,
         keys=int(full),
+        stuck=min(stuck, max(1, height // 12)),
     )

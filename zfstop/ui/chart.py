@@ -1,20 +1,16 @@
-"""Latency over time: a line of text for every row of the chart, and the operations' figures beside it. Pure."""
+"""Latency over time: a line of text for every row of the chart. Pure."""
 
 from __future__ import annotations
 
 from zfstop.model.latency import Point
-from zfstop.model.rows import Row
 from zfstop.text import fit
 from zfstop.ui.bands import band, column, edges
-from zfstop.ui.columns import NONE
-from zfstop.ui.draw import Line, Part
-from zfstop.units import format_threshold, format_time
+from zfstop.ui.draw import Line
+from zfstop.units import format_threshold
 
 #: Cells at the left that hold the scale.
 SCALE_WIDTH = 7
 _ONE_ROW_SCALE = "▁1us █10s "
-_OPS = (("P50", 0.50), ("P99", 0.99))
-OPS_WIDTH = 32
 
 
 def scale_width(height: int) -> int:
@@ -45,23 +41,3 @@ def _scale(row: int, height: int) -> str:
     if height == 1:
         return _ONE_ROW_SCALE
     return fit(format_threshold(edges(height)[row]), SCALE_WIDTH - 2, right=True) + " ▕"
-
-
-def ops_title(window: int) -> str:
-    """The heading above :func:`ops_lines`, ``OPS_WIDTH`` cells wide."""
-    return (
-        fit(f"slow/{window}s", 10) + " " + "".join(fit(name, 7, right=True) for name in ("P50", "P99", "MAX"))
-    )
-
-
-def ops_lines(ops: tuple[Row, ...], height: int, threshold_ns: int) -> list[Line]:
-    """Figures of the slow operations, one line an operation, the one that waited most first."""
-    return [_op_line(row, threshold_ns) for row in ops[:height]]
-
-
-def _op_line(row: Row, threshold_ns: int) -> Line:
-    parts: list[Part] = [(" " + fit(str(row.identity[0]), 10), "strong")]
-    for value in (*(row.percentile(share) for _, share in _OPS), row.max_ns):
-        text = NONE if value is None else format_time(value)
-        parts.append((fit(text, 7, right=True), "dim" if value is None else band(value, threshold_ns)))
-    return tuple(parts)

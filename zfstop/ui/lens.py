@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from zfstop.feed import Feed
 from zfstop.model.history import Second
 from zfstop.model.latency import Point, by_operation, point
+from zfstop.model.percentiles import Summary, summaries
 from zfstop.model.rows import Grouping, Rolling, Row, sort_rows
 from zfstop.model.state import Controls, Counts, Host, ProbeReport, Status
 from zfstop.ui.columns import COLUMNS, DEFAULT_SORT, Column
@@ -40,8 +41,9 @@ class Pause:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Everything one refresh shows. ``end`` is the position looked at; ``rows`` are sorted; ``ops`` are the
-    operations' sums over the same window; ``points`` the chart's seconds, oldest first; ``newest`` the last
-    second before ``end``. ``losses`` and ``slots`` are totals since the start and never frozen.
+    operations' sums of slow calls over the same window, ``calls`` of all calls; ``points`` the chart's seconds,
+    oldest first; ``newest`` the last second before ``end``. ``losses`` and ``slots`` are totals since the start
+    and never frozen.
     """
 
     status: Status
@@ -55,6 +57,7 @@ class Frame:
     end: int
     rows: tuple[Row, ...]
     ops: tuple[Row, ...]
+    calls: tuple[Summary, ...]
     points: tuple[Point, ...]
     newest: Second | None
     losses: Counts
@@ -137,6 +140,7 @@ class Lens:
             end=end,
             rows=tuple(sort_rows(self._rolling.rows(), self.sort.column.order, self.sort.descending)),
             ops=tuple(sorted(self._ops.rows(), key=lambda row: -row.total_ns)),
+            calls=summaries(self._small_between(max(0, end - self.window), end)),
             points=self._points(max(0, end - chart_columns), end),
             newest=newest[-1] if newest else None,
             losses=losses,

@@ -9,11 +9,13 @@ from textual.screen import Screen
 from zfstop.model.state import Phase
 from zfstop.ui.actions import bar_items
 from zfstop.ui.arrange import Arrangement, arrange
-from zfstop.ui.chart import OPS_WIDTH, chart_lines, ops_lines, ops_title
+from zfstop.ui.chart import chart_lines
 from zfstop.ui.details import details_lines
 from zfstop.ui.draw import Line, Lines
 from zfstop.ui.lens import Frame
+from zfstop.ui.ops import ops_columns, ops_lines, ops_title, ops_width
 from zfstop.ui.status import banner_line, notice_line, status_lines, waiting_text
+from zfstop.ui.stuck import stuck_lines
 from zfstop.ui.table import SlowTable
 
 
@@ -28,6 +30,7 @@ class MainScreen(Screen[None]):
         self._banner = Lines(id="banner")
         self._chart = Lines(id="chart")
         self._ops = Lines(id="ops")
+        self._stuck = Lines(id="stuck")
         self._details = Lines(id="details")
         self._keys = Lines(id="keys")
         self._arrangement: Arrangement | None = None
@@ -41,6 +44,7 @@ class MainScreen(Screen[None]):
             yield self._chart
             yield self._ops
         yield self.table
+        yield self._stuck
         yield self._details
         yield self._keys
 
@@ -48,11 +52,16 @@ class MainScreen(Screen[None]):
         """Show this. Parts whose lines did not change are not drawn."""
         width, height = self.app.size
         notice = notice_line(frame, width) if frame.rows or frame.status.phase is Phase.DEMO else None
-        plan = arrange(width, height, paused=frame.pause is not None, notice=notice is not None)
+        stuck = frame.newest.stuck if frame.newest else ()
+        plan = arrange(
+            width, height, paused=frame.pause is not None, notice=notice is not None, stuck=len(stuck)
+        )
         self._apply(plan)
         self._status.show(status_lines(frame, width, plan.status))
         self._notice.show([notice] if notice else [])
-        self._banner.show([banner_line(frame, width, ops_title(frame.window) if plan.ops else "")])
+        figures = ops_columns(width) if plan.ops else ()
+        self._banner.show([banner_line(frame, width, ops_title(frame.window, figures) if figures else "")])
+        self._stuck.show(stuck_lines(stuck, width, plan.stuck))
         self._show_charts(frame, plan, width)
         self.table.show(frame, waiting_text(frame))
         self.show_details()
@@ -71,9 +80,11 @@ class MainScreen(Screen[None]):
         if not plan.chart:
             return
         limit = frame.controls.threshold_ns
-        room = width - (OPS_WIDTH if plan.ops else 0)
+        figures = ops_columns(width) if plan.ops else ()
+        room = width - (ops_width(figures) if figures else 0)
         self._chart.show(chart_lines(frame.points, room, plan.chart, limit))
-        self._ops.show(ops_lines(frame.ops, plan.chart, limit) if plan.ops else [])
+        self._ops.show(ops_lines(frame.calls, figures, plan.chart, limit) if figures else [])
+        self._ops.styles.width = ops_width(figures)
 
     def _apply(self, plan: Arrangement) -> None:
         """Set the heights, only when they differ: it costs a layout."""
@@ -85,6 +96,7 @@ class MainScreen(Screen[None]):
             (self._notice, plan.notice),
             (self._banner, plan.banner),
             (self.query_one("#charts"), plan.chart),
+            (self._stuck, plan.stuck),
             (self._details, plan.details),
             (self._keys, plan.keys),
         )
@@ -92,7 +104,6 @@ class MainScreen(Screen[None]):
             widget.display = height > 0
             widget.styles.height = height
         self._ops.display = plan.ops
-        self._ops.styles.width = OPS_WIDTH
 
 
 def keys_line(width: int) -> Line:

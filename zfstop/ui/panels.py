@@ -24,7 +24,7 @@ OP      an operation with ! has failed calls among them
 SIZE    mean of the sizes asked for
 colour  faint: below the threshold in force, plain: up to 10 times it, red and bold: above
 chart   p99 of each second is solid, its maximum a dash above; a blank second had no slow operation
-lost    operations that should be here and are not: ring full, map full, rejected (no ZFS file)
+lost    operations that should be here and are not: ring full, map full, rejected, return missed
 """
 
 

@@ -190,4 +190,7 @@ def _loss_figures(losses: Counts) -> Cell:
     if not losses.losses:
         return (9, ("",), "")
     words = f"ring full {losses.lost}, map full {losses.full}, rejected {losses.rejected}"
-    return (5, (words, f"ring {losses.lost} map {losses.full} rej {losses.rejected}", ""), "hot")
+    short = f"ring {losses.lost} map {losses.full} rej {losses.rejected}"
+    if losses.missed:
+        words, short = f"{words}, returns missed {losses.missed}", f"{short} missed {losses.missed}"
+    return (5, (words, short, ""), "hot")

@@ -83,7 +83,9 @@ def open_source(
 def run(program: int, *arguments: int) -> None:
     """One run of a raw tracepoint program with these arguments, in this thread."""
     words = (*arguments, *[0] * (12 - len(arguments)))
-    context = bpf.ctypes.create_string_buffer(struct.pack("=12Q", *(word & (2**64 - 1) for word in words)), 96)
+    context = bpf.ctypes.create_string_buffer(
+        struct.pack("=12Q", *(word & (2**64 - 1) for word in words)), 96
+    )
     given = (program, 0, 0, 0, 0, 0, 0, 0, 96, 0, bpf.address(context), 0, 0, 0, 0)
     attributes = struct.pack("=IIIIQQIIIIQQIII4x", *given)
     bpf.bpf(BPF_PROG_TEST_RUN, attributes)
@@ -114,7 +116,9 @@ class Kernel:
         self._memory = bytearray(HEAP_BYTES)
         self._used = 64
 
-    def settings(self, threshold: int = 0, ops: int = 0xFFFF, by_pid: int = 0, by_dev: int = 0, own: int = 0) -> None:
+    def settings(
+        self, threshold: int = 0, ops: int = 0xFFFF, by_pid: int = 0, by_dev: int = 0, own: int = 0
+    ) -> None:
         """As maps.Settings, but this process is not left out."""
         bpf.map_update(self.maps["settings"], bytes(4), _SETTINGS.pack(threshold, ops, by_pid, by_dev, own))
 
@@ -204,7 +208,11 @@ class Kernel:
         run(self.programs[symbol][1], *arguments, result)
 
     def call(
-        self, symbol: str, arguments: Sequence[int], result: int, meanwhile: Callable[[], object] = lambda: None
+        self,
+        symbol: str,
+        arguments: Sequence[int],
+        result: int,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
         """A whole call. fexit sees the return value after the arguments."""
         self.enter(symbol, *arguments)

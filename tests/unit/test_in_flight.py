@@ -1,0 +1,122 @@
+"""Calls in flight: what is said of a thread that waits, and when its return counts as missed."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from zfstop.kernel import in_flight
+from zfstop.kernel.in_flight import InFlightCalls
+from zfstop.kernel.paths import Paths
+from zfstop.model.state import Attached, Counts
+
+#: /proc/PID/stack of a reader of a slow disk, from the lab (OpenZFS 2.3.9), innermost first.
+STACK = (
+    "cv_wait_common", "__cv_timedwait_io", "zio_wait", "dmu_buf_hold_array_by_dnode", "dmu_read_uio_dnode",
+    "zfs_read", "zpl_iter_read", "bpf_trampoline_6442509735", "zpl_iter_read", "vfs_read", "ksys_read",
+)  # fmt: skip
+
+
+def thread(asleep: bool = True, stack: tuple[str, ...] = STACK) -> in_flight._Thread:
+    return in_flight._Thread(7, "dd", 0, asleep, stack)
+
+
+def test_the_wait_is_named_by_the_first_function_that_says_more_than_asleep() -> None:
+    assert in_flight._waits_in(STACK, "zpl_iter_read") == "zio_wait"
+    assert (
+        in_flight._waits_in(("io_schedule", "cv_wait_common", "zpl_iter_read"), "zpl_iter_read")
+        == "zpl_iter_read"
+    )
+    assert in_flight._waits_in(("schedule",), "zpl_iter_read") == ""
+
+
+def test_a_sleeper_in_the_function_is_in_flight_and_one_elsewhere_has_moved_on() -> None:
+    assert not thread().moved_on("zpl_iter_read")
+    assert thread(stack=("do_select", "__x64_sys_select")).moved_on("zpl_iter_read")
+
+
+def test_a_running_thread_and_an_unreadable_stack_are_given_the_doubt() -> None:
+    assert not thread(asleep=False, stack=("do_select",)).moved_on("zpl_iter_read")
+    assert not thread(stack=()).moved_on("zpl_iter_read")
+
+
+def test_a_thread_that_has_ended_is_not_found_and_a_living_one_is_named() -> None:
+    ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+    assert in_flight._thread(ended.native_id or 0) is None
+    own = in_flight._thread(os.getpid())
+    assert own is not None
+    assert own.pid == os.getpid()
+    assert own.uid == os.getuid()
+
+
+class Kernel:
+    """The map of calls in flight, and what is asked of it."""
+
+    def __init__(self, calls: dict[int, int]) -> None:
+        self.calls = calls
+        self.vanish: set[int] = set()
+
+    def map_batches(self, *_: int) -> list[tuple[bytes, bytes]]:
+        return [(in_flight._KEY.pack(k), in_flight.CALL.pack(t, 0, 0, 0, 0)) for k, t in self.calls.items()]
+
+    def map_lookup(self, _: int, key: bytes, __: int) -> bytes | None:
+        number = in_flight._KEY.unpack(key)[0]
+        if number in self.vanish:
+            return None
+        return in_flight.CALL.pack(self.calls[number], 0, 0, 0, 0)
+
+    def map_delete(self, _: int, key: bytes) -> None:
+        del self.calls[in_flight._KEY.unpack(key)[0]]
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    made = Kernel({})
+    for name in ("map_batches", "map_lookup", "map_delete"):
+        monkeypatch.setattr(in_flight.bpf, name, getattr(made, name))
+    return made
+
+
+def calls(kernel: Kernel) -> InFlightCalls:
+    probe = Attached("read", "zpl_iter_read", "zfs", "kiocb_iter", "fentry/fexit")
+    paths = Paths(lambda ids: None, 10)
+    return InFlightCalls({"in_flight": 3, "looked": 4}, None, {0: probe}, paths, None, lambda: None)  # type: ignore[arg-type]
+
+
+DEAD_TID = 4_194_303
+
+
+def test_the_entry_of_a_dead_thread_is_taken_out_and_counted_as_a_missed_return(kernel: Kernel) -> None:
+    kernel.calls = {DEAD_TID << 32: 100}
+    found, missed = calls(kernel).older_than(10**10, 10**9)
+    assert found == ()
+    assert missed == {0: 1}
+    assert kernel.calls == {}
+
+
+def test_a_call_that_returned_while_it_was_looked_at_is_not_counted_as_missed(kernel: Kernel) -> None:
+    kernel.calls = {DEAD_TID << 32: 100}
+    kernel.vanish = {DEAD_TID << 32}
+    assert calls(kernel).older_than(10**10, 10**9) == ((), {})
+
+
+def test_the_oldest_come_first_and_younger_calls_are_left_out(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "_thread", lambda tid: thread())
+    kernel.calls = {3 << 32: 5 * 10**9, 1 << 32: 2 * 10**9, 2 << 32: 1 * 10**9}
+    found, missed = calls(kernel).older_than(6 * 10**9, 2 * 10**9)
+    assert [call.tid for call in found] == [2, 1]
+    assert [call.age_ns for call in found] == [5 * 10**9, 4 * 10**9]
+    assert {call.waits_in for call in found} == {"zio_wait"}
+    assert missed == {}
+
+
+def test_a_missed_return_is_a_loss_and_leaves_the_books_balanced() -> None:
+    counts = Counts(entered=5, returned=3, seen=3, missed=1)
+    assert counts.in_flight == 1
+    assert counts.losses == 1

@@ -1,0 +1,295 @@
+"""From a plan to attached probes and back to nothing; whatever the loader does, the user gets a sentence.
+
+Most loaders here are made up: a Python script that answers as the real one could.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data.fake_zfs import open_source, why_not
+
+from zfstop.errors import Exit, UserError
+from zfstop.kernel import source
+from zfstop.kernel.resolver import Facts, plan, wanted_symbols
+from zfstop.kernel.source import LiveSource, run_loader
+from zfstop.kernel.symbols import parse
+
+TRIXIE = (Path(__file__).parent / "data" / "kallsyms-trixie.txt").read_bytes()
+REASON = why_not()
+real_bpf = pytest.mark.skipif(bool(REASON), reason=REASON)
+HOSTILE = "\\x1b[31mred\\x07"
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Callable[[str], str]:
+    """A "Python" that runs this code instead of the loader. ``channel`` is its socket."""
+
+    def make(code: str) -> str:
+        place = tmp_path / "python3"
+        head = "import json, os, socket, sys, time\nchannel = socket.socket(fileno=int(sys.argv[-1]))\n"
+        head += "def send(**message): channel.send(json.dumps(message).encode())\n"
+        place.write_text(f"#!{sys.executable}\n{head}{code}\n")
+        place.chmod(0o755)
+        return str(place)
+
+    return make
+
+
+def load(
+    python: str,
+    stage: Callable[[str], None] = lambda text: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Any:
+    return run_loader(python, {"probes": []}, stage, stopping)
+
+
+def failure(python: str) -> UserError:
+    with pytest.raises(UserError) as caught:
+        load(python)
+    error = caught.value
+    assert all(line.isprintable() for line in error.lines())
+    return error
+
+
+def test_stages_and_the_answer_come_through_with_their_descriptors(stub: Callable[[str], str]) -> None:
+    said: list[str] = []
+    python = stub(
+        "assert json.loads(channel.recv(1 << 20)) == {'probes': []}\n"
+        "send(stage='reading')\nsend(stage='compiling')\n"
+        "import array\n"
+        "ends = os.pipe()\n"
+        "os.write(ends[1], b'hello')\n"
+        "rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', ends))]\n"
+        "channel.sendmsg([json.dumps({'done': {'maps': []}}).encode()], rights)\n"
+    )
+    answer, fds = load(python, said.append)
+    assert answer == {"maps": []}
+    assert said == ["reading", "compiling"]
+    assert os.read(fds[0], 5) == b"hello"
+    assert not any(os.get_inheritable(fd) for fd in fds), "no child of ours may keep the probes attached"
+    for fd in fds:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("no-bcc", Exit.NO_BCC), ("wrong-bcc", Exit.NO_BCC), ("no-probe", Exit.NO_PROBE), ("no-btf", Exit.NO_BTF),
+     ("compile", Exit.LOAD_FAILED), ("internal", Exit.LOAD_FAILED), ("never heard of", Exit.LOAD_FAILED)],
+)  # fmt: skip
+def test_each_failure_of_the_loader_has_its_status_and_what_was_printed(
+    stub: Callable[[str], str], kind: str, status: Exit
+) -> None:
+    said = failure(
+        stub(
+            f"channel.recv(1 << 20); print('warning: {HOSTILE}'); print('second', file=sys.stderr)\n"
+            f"sys.stdout.flush(); send(error={{'kind': {kind!r}, 'text': 'the text {HOSTILE}'}})"
+        )
+    )
+    assert said.status == status
+    assert said.remedy
+    assert "the text" in said.detail
+    assert "warning: " in said.detail
+    assert "second" in said.detail
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.exit(3)",
+        "channel.recv(1 << 20); sys.exit(3)",
+        "os.kill(os.getpid(), 9)",
+        "raise ImportError('nothing works')",
+        "channel.recv(1 << 20); send(stage='compiling'); os.abort()",
+    ],
+)
+def test_a_loader_that_dies_is_a_sentence_with_its_last_words(stub: Callable[[str], str], code: str) -> None:
+    said = failure(stub(f"print('last words', flush=True); {code}"))
+    assert said.status == Exit.LOAD_FAILED
+    assert "last words" in said.detail
+
+
+def test_a_loader_that_is_gone_before_it_is_asked_is_a_sentence_too(
+    stub: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = source._start
+
+    def start(*arguments: Any) -> Any:
+        process = real(*arguments)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(source, "_start", start)
+    assert failure(stub("sys.exit(0)")).status == Exit.LOAD_FAILED
+
+
+def test_a_python_that_cannot_be_run_is_a_sentence(tmp_path: Path) -> None:
+    assert failure(str(tmp_path / "missing")).status == Exit.NO_BCC
+    (tmp_path / "garbage").write_bytes(b"\x7fELF nonsense")
+    (tmp_path / "garbage").chmod(0o755)
+    assert failure(str(tmp_path / "garbage")).status == Exit.NO_BCC
+
+
+def test_giving_up_kills_the_loader_at_once(stub: Callable[[str], str], tmp_path: Path) -> None:
+    mark = tmp_path / "alive"
+    python = stub(f"open({str(mark)!r}, 'w').write(str(os.getpid()))\nchannel.recv(1 << 20)\ntime.sleep(60)")
+    begun = time.monotonic()
+    with pytest.raises(UserError):
+        load(python, stopping=lambda: mark.exists() and bool(mark.read_text()))
+    assert time.monotonic() - begun < 1.5
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+def test_the_first_python_that_has_bcc_decides(
+    stub: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(python: str, *rest: Any) -> Any:
+        asked.append(python)
+        if python != "third":
+            raise UserError(Exit.NO_BCC if python == "first" else Exit.LOAD_FAILED, python)
+        return {}, []
+
+    monkeypatch.setattr(source, "run_loader", answer)
+    chosen = plan(parse(TRIXIE, wanted_symbols()), Facts())
+    opened = LiveSource()
+    assert opened._load(["first", "third"], chosen, False, print) == ({}, [])
+    with pytest.raises(UserError, match="second"):
+        opened._load(["first", "second", "third"], chosen, False, print)
+    assert asked == ["first", "third", "first", "second"]
+
+
+# No text of a user is ever compiled.
+
+
+@pytest.fixture(scope="module")
+def loader() -> Any:
+    """The loader as a module: it imports bcc only when it compiles."""
+    spec = importlib.util.spec_from_file_location("loader_under_test", source._LOADER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    assert "bcc" not in sys.modules
+    return module
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """The real request for trixie's symbols, with its first probe changed."""
+    found = LiveSource()._request(plan(parse(TRIXIE, wanted_symbols()), Facts(module_btf=True)), False)
+    found["probes"][0] |= changes
+    return found
+
+
+def text_of(loader: Any, asked: dict[str, Any]) -> str:
+    macros = dict.fromkeys((*loader.offsets.KERNEL_OFFSETS, *loader.offsets.MODULE_OFFSETS), 8)
+    return str(loader._program_text(asked, macros, asked["probes"]))
+
+
+def test_the_compiled_text_is_the_program_numbers_and_fixed_words(loader: Any) -> None:
+    asked = request()
+    text = text_of(loader, asked)
+    tail = text.rpartition("}\n")[2].split()
+    lines = [line for line in text.splitlines() if line.startswith("PROBE_")]
+    assert len(lines) == sum(len(probe["kinds"]) for probe in asked["probes"])
+    assert lines[0] == "PROBE_fentry(0, 1ULL, kiocb_iter)"
+    assert tail
+    assert not any(probe["symbol"] in "\n".join(lines) for probe in asked["probes"]), (
+        "names go to the kernel only"
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", ["kiocb_iter) int x; (", "a b", "x\n#include <y>", "", "x;", 'x"', "é", "\x00", "9"]
+)
+@pytest.mark.parametrize("field", ["decoder", "kinds"])
+def test_a_word_that_is_not_one_of_the_program_is_refused(loader: Any, field: str, bad: str) -> None:
+    with pytest.raises(loader.Failed, match="is not a word"):
+        text_of(loader, request(**{field: [bad] if field == "kinds" else bad}))
+
+
+@pytest.mark.parametrize("field", ["slot", "bit"])
+def test_a_number_that_is_none_is_refused(loader: Any, field: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        text_of(loader, request(**{field: "0); int x = system("}))
+
+
+def test_hostile_symbols_and_operations_do_not_reach_the_text(loader: Any) -> None:
+    plain = text_of(loader, request())
+    assert text_of(loader, request(symbol='x"; system("', op="\n#define x", module="*/")) == plain
+
+
+def test_filters_are_no_part_of_what_the_loader_is_asked() -> None:
+    asked = request()
+    assert set(asked) == {"probes", "structs", "sizes", "headers"}
+    assert set(asked["probes"][0]) == {"slot", "op", "bit", "tier", "symbol", "decoder", "kinds", "module"}
+    assert all(isinstance(value, int) for value in asked["sizes"].values())
+    json.dumps(asked)
+
+
+# The real loader.
+
+
+@real_bpf
+def test_where_nothing_can_be_attached_the_reason_is_told() -> None:
+    """No ZFS here: compiled and loaded, but there is nothing of that name to attach to."""
+    chosen = plan(parse(b"0 t zpl_open\t[zfs]\n", wanted_symbols()), Facts())
+    said: list[str] = []
+    with pytest.raises(UserError) as caught:
+        run_loader(
+            source.host.bcc_pythons()[0], LiveSource()._request(chosen, False), said.append, lambda: False
+        )
+    assert caught.value.status == Exit.NO_PROBE
+    assert "zpl_open" in caught.value.detail
+    assert said == ["reading kernel types", "compiling the probes", "attaching the probes"]
+
+
+def test_the_wrong_bcc_is_told_from_the_right_one(tmp_path: Path) -> None:
+    """PyPI's package of that name, first on the path of the chosen Python."""
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / "bcc.py").write_text("version = '0.1.10'\n")
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\nshift 2\nPYTHONPATH={tmp_path}/fake exec {sys.executable} -B "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(UserError) as caught:
+        run_loader(str(python), request() | {"headers": True}, print, lambda: False)
+    assert caught.value.status == Exit.NO_BCC
+    assert "not the BPF Compiler Collection" in caught.value.sentence
+    assert "pip uninstall bcc" in caught.value.remedy
+
+
+@real_bpf
+def test_open_takes_the_best_of_each_operation_and_close_gives_everything_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    said: list[str] = []
+    opened, _ = open_source(monkeypatch, symbols=["zpl_open", "zfs_open", "zfs_fsync"], stages=said)
+    report = opened.loaded.report
+    assert [(probe.op, probe.symbol) for probe in report.attached] == [
+        ("open", "zpl_open"),
+        ("fsync", "zfs_fsync"),
+    ]
+    reasons = {item.symbol: item.reason for item in report.rejected}
+    assert "better" in reasons["zfs_open"]
+    assert reasons["zpl_fsync"] == "absent"
+    assert said[0] == "reading kernel symbols"
+    assert len(opened.counts()) == len(report.attached)
+    assert list(opened.drain()) == []
+    opened.close()
+    opened.close()
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert list(opened.drain()) == []
+    with pytest.raises(RuntimeError):
+        _ = opened.loaded
