@@ -67,7 +67,7 @@ for kind in kprobe fentry; do
   [ -s b.out ] && grep -i error b.out
   finish $tool
 done
-zfsslower-bpfcc 10 >s.out 2>&1 & tool=$!
+PYTHONUNBUFFERED=1 zfsslower-bpfcc 10 >s.out 2>&1 & tool=$!
 ready s.out Tracing
 measure 'zfsslower-bpfcc 10'
 finish $tool

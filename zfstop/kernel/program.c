@@ -71,12 +71,11 @@ static __always_inline u32 half(u64 address)
   return value;
 }
 
-static __always_inline void count(u32 slot, u32 which)
-{
-  struct counts *mine = counters.lookup(&slot);
-  if (mine)
-    mine->of[which]++;
-}
+/*
+ * A word of a kernel structure. Where the kernel knows the type of `address` (the arguments of fentry and fexit, and
+ * what they point to) it may be loaded directly, which costs one instruction instead of a call.
+ */
+#define GET(DIRECT, ADDRESS) ((DIRECT) ? *(u64 *)(ADDRESS) : word(ADDRESS))
 
 /* The same as bucket_of in model/histogram.py. */
 static __always_inline u32 bucket_of(u64 ns)
@@ -97,22 +96,35 @@ static __always_inline u32 bucket_of(u64 ns)
   return ((top - SUB_BITS) << SUB_BITS) + (ns >> (top - SUB_BITS));
 }
 
-static __always_inline void enter(u32 slot, u64 operation, struct call *call)
+static __always_inline struct counts *counts_of(u32 slot)
 {
-  u32 zero = 0, pid;
-  u64 task = bpf_get_current_pid_tgid(), key = ((task & 0xffffffff) << 32) | slot;
+  return counters.lookup(&slot);
+}
+
+/* 0 if the call is not to be timed: decided before anything is read or stored. */
+static __always_inline int wanted(u32 slot, u64 operation)
+{
+  u32 zero = 0, pid = bpf_get_current_pid_tgid() >> 32;
   struct settings *set = settings.lookup(&zero);
-  if (!set)
-    return;
-  count(slot, C_ENTERED);
-  pid = task >> 32;
-  if (!(set->operations & operation) || pid == set->own || (set->by_pid && !pids.lookup(&pid))) {
-    count(slot, C_FILTERED);
-    return;
-  }
+  struct counts *mine = counts_of(slot);
+  if (!set || !mine)
+    return 0;
+  mine->of[C_ENTERED]++;
+  if ((set->operations & operation) && pid != set->own && (!set->by_pid || pids.lookup(&pid)))
+    return 1;
+  mine->of[C_FILTERED]++;
+  return 0;
+}
+
+static __always_inline void enter(u32 slot, struct call *call)
+{
+  u64 key = (bpf_get_current_pid_tgid() << 32) | slot;
   call->ts_ns = bpf_ktime_get_ns();
-  if (in_flight.update(&key, call))
-    count(slot, C_FULL);
+  if (in_flight.update(&key, call)) {
+    struct counts *mine = counts_of(slot);
+    if (mine)
+      mine->of[C_FULL]++;
+  }
 }
 
 /* One name of the path into `id`: the kernel's own hash of the name, salted with its directory, and its length. */
@@ -234,21 +246,21 @@ struct done {
   s64 result;
 };
 
-static __always_inline void emit(u32 slot, enum object kind, u32 flags, struct call *call, struct done *done,
-                                 u64 inode, u32 dev)
+static __always_inline void emit(u32 slot, struct counts *mine, enum object kind, u32 flags, struct call *call,
+                                 struct done *done, u64 inode, u32 dev)
 {
   u64 task = bpf_get_current_pid_tgid(), dentry = dentry_of(kind, call->object);
   u64 ino = word(inode + INODE_NUMBER), path = dentry ? path_of(dentry, ino) : 0;
   struct event *event;
   if (!path) {
     flags |= EVENT_NO_PATH;
-    count(slot, C_PATHLESS);
+    mine->of[C_PATHLESS]++;
   } else if (!word(dentry + DENTRY_HASHED) && word(dentry + DENTRY_PARENT) != dentry) {
     flags |= EVENT_DELETED;
   }
   event = events.ringbuf_reserve(sizeof(struct event));
   if (!event) {
-    count(slot, C_LOST);
+    mine->of[C_LOST]++;
     return;
   }
   event->ts_ns = done->ts_ns;
@@ -269,14 +281,14 @@ static __always_inline void emit(u32 slot, enum object kind, u32 flags, struct c
   event->bucket = bucket_of(done->latency_ns);
   event->spare = 0;
   events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-  count(slot, C_SEEN);
+  mine->of[C_SEEN]++;
 }
 
 /*
  * The statistics of all calls, slow or not. One entry serves a power of two of the latency, so that a dataset costs
  * memory only where it has calls; its sixteen slices are the buckets of model/histogram.py.
  */
-static __always_inline void tally(u32 slot, u32 dev, struct done *done)
+static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct done *done)
 {
   u32 bucket = bucket_of(done->latency_ns);
   struct tally_key key = {.dev = dev, .slot = slot, .octave = bucket >> SUB_BITS};
@@ -286,7 +298,7 @@ static __always_inline void tally(u32 slot, u32 dev, struct done *done)
     tallies.insert(&key, &none);
     sums = tallies.lookup(&key);
     if (!sums) {
-      count(slot, C_UNTALLIED);
+      mine->of[C_UNTALLIED]++;
       return;
     }
   }
@@ -298,45 +310,49 @@ static __always_inline void tally(u32 slot, u32 dev, struct done *done)
     sums->bytes += done->bytes;
 }
 
-/* Every call is tallied if it is of ZFS; then everything that is not emitted is counted, and why. */
-static __always_inline void judge(u32 slot, enum object kind, u32 flags, struct call *call, struct done *done)
+/*
+ * Every call is tallied if it is of ZFS; then everything that is not emitted is counted, and why. 1 if it is to be
+ * emitted. `inode` and `dev` are filled in.
+ */
+static __always_inline int judge(int direct, u32 slot, struct counts *mine, enum object kind, u64 object,
+                                 struct done *done, u64 *inode, u32 *dev)
 {
-  u32 zero = 0, dev;
-  u64 inode, super;
+  u32 zero = 0;
+  u64 super;
   struct settings *set = settings.lookup(&zero);
   if (!set)
-    return;
+    return 0;
   if (done->result == -EIOCBQUEUED) {
-    count(slot, C_QUEUED);
-    return;
+    mine->of[C_QUEUED]++;
+    return 0;
   }
-  inode = kind == OBJECT_FILE ? word(call->object + FILE_INODE) : call->object;
-  super = word(inode + INODE_SUPER);
-  if (word(super + SUPER_MAGIC) != ZFS_MAGIC) {
-    count(slot, C_REJECTED);
-    return;
+  *inode = kind == OBJECT_FILE ? GET(direct, object + FILE_INODE) : object;
+  super = GET(direct, *inode + INODE_SUPER);
+  if (GET(direct, super + SUPER_MAGIC) != ZFS_MAGIC) {
+    mine->of[C_REJECTED]++;
+    return 0;
   }
-  dev = half(super + SUPER_DEV);
-  tally(slot, dev, done);
+  *dev = direct ? *(u32 *)(super + SUPER_DEV) : half(super + SUPER_DEV);
+  tally(slot, mine, *dev, done);
   if (done->latency_ns < set->threshold_ns) {
-    count(slot, C_BELOW);
-    return;
+    mine->of[C_BELOW]++;
+    return 0;
   }
-  if (set->by_dev && !devs.lookup(&dev)) {
-    count(slot, C_FILTERED_DEV);
-    return;
+  if (set->by_dev && !devs.lookup(dev)) {
+    mine->of[C_FILTERED_DEV]++;
+    return 0;
   }
-  emit(slot, kind, flags, call, done, inode, dev);
+  return 1;
 }
 
 /* Takes the call out of the in-flight map; 0 if its entry was not recorded. */
-static __always_inline int take(u32 slot, struct call *call, struct done *done)
+static __always_inline int take(u32 slot, struct counts *mine, struct call *call, struct done *done)
 {
   u64 key = (bpf_get_current_pid_tgid() << 32) | slot;
   struct call *stored = in_flight.lookup(&key);
-  count(slot, C_RETURNED);
+  mine->of[C_RETURNED]++;
   if (!stored) {
-    count(slot, C_UNMATCHED);
+    mine->of[C_UNMATCHED]++;
     return 0;
   }
   *call = *stored;
@@ -378,57 +394,75 @@ int look(u64 *ctx)
 }
 
 /*
- * Decoders: from the arguments of one function to a struct call (ENTER_*), and from its return value to a result
- * (LEAVE_*). DECODER_* gives the kind of object, the flags of the event, and how many arguments the function has.
+ * Decoders, one for each shape of argument list. For a decoder NAME:
+ *   OBJECT_NAME  the file or inode, from the arguments      ARGS_NAME   how many arguments the function has
+ *   ENTER_NAME   the rest of struct call, at entry          LEAVE_NAME  result and bytes, from the return value
+ *   SLOW_NAME    what only an emitted call needs            KIND_NAME   kind of object, flags of the event
  * zpl_* return bytes or -errno; zfs_* return a positive errno and tell the bytes by what is left in the uio.
+ * L is 1 where words may be loaded directly (see GET).
  */
-#define ENTER_kiocb_iter(A, B, C, D) \
-  call.iocb = (A), call.object = word((A) + KIOCB_FILE), call.offset = word((A) + KIOCB_POS), \
-  call.size = word((B) + ITER_COUNT)
+#define LEAVE_moved(L, B) done.result = ret, done.bytes = ret
+#define LEAVE_status(L, B) done.result = (s32)ret
+#define LEAVE_errno(L, B) done.result = -(s64)(s32)ret
+
+#define OBJECT_kiocb_iter(L, A, B) GET(L, (A) + KIOCB_FILE)
+#define ENTER_kiocb_iter(L, A, B, C, D) \
+  call.iocb = (A), call.offset = GET(L, (A) + KIOCB_POS), call.size = GET(L, (B) + ITER_COUNT)
+#define LEAVE_kiocb_iter LEAVE_moved
 /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
-#define LEAVE_moved done.result = ret, done.bytes = ret
-#define LEAVE_iocb LEAVE_moved; if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
-#define LEAVE_kiocb_iter LEAVE_iocb
+#define SLOW_kiocb_iter if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
 #define KIND_kiocb_iter OBJECT_FILE, 0
 #define ARGS_kiocb_iter 2
 
-#define ENTER_kiocb_iovec(A, B, C, D) \
-  call.iocb = (A), call.object = word((A) + KIOCB_FILE), call.offset = (D), call.size = iovec_size(B, C)
+#define OBJECT_kiocb_iovec(L, A, B) GET(L, (A) + KIOCB_FILE)
+#define ENTER_kiocb_iovec(L, A, B, C, D) call.offset = (D), call.size = iovec_size(B, C)
 #define LEAVE_kiocb_iovec LEAVE_moved
+#define SLOW_kiocb_iovec
 #define KIND_kiocb_iovec OBJECT_FILE, 0
 #define ARGS_kiocb_iovec 4
 
-#define ENTER_file_buf(A, B, C, D) call.object = (A), call.size = (C), call.offset = word(D)
+#define OBJECT_file_buf(L, A, B) (A)
+#define ENTER_file_buf(L, A, B, C, D) call.size = (C), call.offset = word(D)
 #define LEAVE_file_buf LEAVE_moved
+#define SLOW_file_buf
 #define KIND_file_buf OBJECT_FILE, 0
 #define ARGS_file_buf 4
 
-#define ENTER_inode_file(A, B, C, D) call.object = (B)
-#define LEAVE_inode_file done.result = (s32)ret
+#define OBJECT_inode_file(L, A, B) (B)
+#define ENTER_inode_file(L, A, B, C, D)
+#define LEAVE_inode_file LEAVE_status
+#define SLOW_inode_file
 #define KIND_inode_file OBJECT_FILE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
 #define ARGS_inode_file 2
 
-#define ENTER_file_range(A, B, C, D) \
-  call.object = (A), call.offset = (B), call.size = (C) == LLONG_MAX_VALUE ? 0 : (C) - (B) + 1
-#define LEAVE_file_range done.result = (s32)ret
+#define OBJECT_file_range(L, A, B) (A)
+#define ENTER_file_range(L, A, B, C, D) \
+  call.offset = (B), call.size = (C) == LLONG_MAX_VALUE ? 0 : (C) - (B) + 1
+#define LEAVE_file_range LEAVE_status
+#define SLOW_file_range
 #define KIND_file_range OBJECT_FILE, call.size ? 0 : EVENT_ALL_SIZE
 #define ARGS_file_range 4
 
-#define ENTER_znode_uio(A, B, C, D) \
-  call.object = (A) + ZNODE_INODE, call.iocb = (B), call.offset = word((B) + UIO_OFFSET), \
-  call.size = word((B) + UIO_RESID)
-#define LEAVE_znode_uio \
-  done.bytes = call.size - word(call.iocb + UIO_RESID), done.result = (s32)ret ? -(s64)(s32)ret : (s64)done.bytes
+#define OBJECT_znode_uio(L, A, B) ((A) + ZNODE_INODE)
+#define ENTER_znode_uio(L, A, B, C, D) \
+  call.iocb = (B), call.offset = GET(L, (B) + UIO_OFFSET), call.size = GET(L, (B) + UIO_RESID)
+#define LEAVE_znode_uio(L, B) \
+  done.bytes = call.size - GET(L, (B) + UIO_RESID), done.result = (s32)ret ? -(s64)(s32)ret : (s64)done.bytes
+#define SLOW_znode_uio
 #define KIND_znode_uio OBJECT_INODE, 0
 #define ARGS_znode_uio 4
 
-#define ENTER_znode_sync(A, B, C, D) call.object = (A) + ZNODE_INODE
-#define LEAVE_znode_sync done.result = -(s64)(s32)ret
+#define OBJECT_znode_sync(L, A, B) ((A) + ZNODE_INODE)
+#define ENTER_znode_sync(L, A, B, C, D)
+#define LEAVE_znode_sync LEAVE_errno
+#define SLOW_znode_sync
 #define KIND_znode_sync OBJECT_INODE, EVENT_ALL_SIZE
 #define ARGS_znode_sync 3
 
-#define ENTER_inode_only(A, B, C, D) call.object = (A)
-#define LEAVE_inode_only done.result = -(s64)(s32)ret
+#define OBJECT_inode_only(L, A, B) (A)
+#define ENTER_inode_only(L, A, B, C, D)
+#define LEAVE_inode_only LEAVE_errno
+#define SLOW_inode_only
 #define KIND_inode_only OBJECT_INODE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
 #define ARGS_inode_only 4
 
@@ -455,31 +489,44 @@ static __always_inline u64 iovec_size(u64 iovec, u64 segments)
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
 
-#define ENTRY_BODY(SLOT, BIT, DECODER, ...)                  \
-  {                                                          \
-    struct call call = {};                                   \
-    u64 args[4] = {__VA_ARGS__};                             \
-    ENTER_##DECODER(args[0], args[1], args[2], args[3]);     \
-    enter(SLOT, BIT, &call);                                 \
-    return 0;                                                \
+#define ENTRY_BODY(L, SLOT, BIT, DECODER, ...)                       \
+  {                                                                  \
+    struct call call = {};                                           \
+    u64 args[4] = {__VA_ARGS__};                                     \
+    if (!wanted(SLOT, BIT))                                          \
+      return 0;                                                      \
+    call.object = OBJECT_##DECODER(L, args[0], args[1]);             \
+    ENTER_##DECODER(L, args[0], args[1], args[2], args[3]);          \
+    enter(SLOT, &call);                                              \
+    return 0;                                                        \
   }
 
-#define RETURN_BODY(SLOT, DECODER, RET)                      \
-  {                                                          \
-    struct call call;                                        \
-    struct done done = {};                                   \
-    u64 ret = (RET);                                         \
-    if (take(SLOT, &call, &done)) {                          \
-      LEAVE_##DECODER;                                       \
-      judge(SLOT, KIND_##DECODER, &call, &done);             \
-    }                                                        \
-    return 0;                                                \
+/* OBJECT and SECOND are what the return still knows of the arguments: all of them in fexit, the stored call else. */
+#define RETURN_BODY(L, SLOT, DECODER, RET, OBJECT, SECOND)                                      \
+  {                                                                                             \
+    struct call call;                                                                           \
+    struct done done = {};                                                                      \
+    u64 ret = (RET), object, inode = 0;                                                         \
+    u32 dev = 0;                                                                                \
+    struct counts *mine = counts_of(SLOT);                                                      \
+    if (!mine || !take(SLOT, mine, &call, &done))                                               \
+      return 0;                                                                                 \
+    object = OBJECT;                                                                            \
+    LEAVE_##DECODER(L, SECOND);                                                                 \
+    if (judge(L, SLOT, mine, FIRST_OF(KIND_##DECODER), object, &done, &inode, &dev)) {          \
+      SLOW_##DECODER;                                                                           \
+      emit(SLOT, mine, KIND_##DECODER, &call, &done, inode, dev);                               \
+    }                                                                                           \
+    return 0;                                                                                   \
   }
+#define FIRST_OF(...) FIRST_OF_(__VA_ARGS__)
+#define FIRST_OF_(first, ...) first
 
 /* The pair of programs of a slot, for each way to attach. */
 #define PROBE_kprobe(SLOT, BIT, DECODER)                                                                     \
-  int kprobe_entry_##SLOT(struct pt_regs *ctx) ENTRY_BODY(SLOT, BIT, DECODER, REGS(ctx))                     \
-  int kprobe_return_##SLOT(struct pt_regs *ctx) RETURN_BODY(SLOT, DECODER, RETURNED(ctx))
+  int kprobe_entry_##SLOT(struct pt_regs *ctx) ENTRY_BODY(0, SLOT, BIT, DECODER, REGS(ctx))                  \
+  int kprobe_return_##SLOT(struct pt_regs *ctx) RETURN_BODY(0, SLOT, DECODER, RETURNED(ctx), call.object, call.iocb)
 #define PROBE_fentry(SLOT, BIT, DECODER)                                                                     \
-  int fentry_##SLOT(u64 *ctx) ENTRY_BODY(SLOT, BIT, DECODER, PASTE(FIRST_, ARGS_##DECODER)(ctx))             \
-  int fexit_##SLOT(u64 *ctx) RETURN_BODY(SLOT, DECODER, ctx[ARGS_##DECODER])
+  int fentry_##SLOT(u64 *ctx) ENTRY_BODY(1, SLOT, BIT, DECODER, PASTE(FIRST_, ARGS_##DECODER)(ctx))          \
+  int fexit_##SLOT(u64 *ctx) RETURN_BODY(1, SLOT, DECODER, ctx[ARGS_##DECODER],                              \
+                                         OBJECT_##DECODER(1, ctx[0], ctx[1]), ctx[1])
