@@ -43,7 +43,8 @@ echo 60 >/sys/module/zfs/parameters/zfs_txg_timeout
 measure() { printf '%-34s' "$1"; for what in read write open stat; do printf '%9s' "$(./ruler $what ${CALLS:-2000})"; done; echo; }
 # until FILE holds TEXT
 ready() { for _ in $(seq 1 600); do grep -q "$2" "$1" 2>/dev/null && return; sleep 0.5; done; echo "$1 never said $2"; }
-finish() { kill -INT "$1"; wait "$1" 2>/dev/null; }
+# A shell without a terminal lets its children ignore SIGINT, and Python then does.
+finish() { kill -INT "$1"; sleep 1; kill -TERM "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
 
 printf '%-34s%9s%9s%9s%9s\n' 'instructions a call' read write open stat
 measure 'nothing attached'

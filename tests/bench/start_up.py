@@ -137,15 +137,18 @@ def children_cpu() -> float:
 
 
 def repeat(runs: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Medians, printed with their spread."""
+    """Medians, printed with their spread. The CPU is that of the whole run and stands in its last line."""
     times: dict[str, list[float]] = {}
+    spent = []
     for _ in range(runs):
+        before = children_cpu()
         for name, value in measure().items():
             times.setdefault(name, []).append(value)
+        spent.append(children_cpu() - before)
     for name, values in times.items():
-        print(
-            f"{name:>40} {statistics.median(values) * 1000:>9.0f} {min(values) * 1000:>9.0f} {len(values):>6}"
-        )
+        cpu = f"{statistics.median(spent) * 1000:.0f}" if name == list(times)[-1] else ""
+        middle, least = statistics.median(values) * 1000, min(values) * 1000
+        print(f"{name:>40} {middle:>9.0f} {least:>9.0f} {cpu:>9} {len(values):>6}")
     return {name: statistics.median(values) for name, values in times.items()}
 
 

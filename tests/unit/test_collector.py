@@ -19,6 +19,7 @@ from zfstop import collector as module
 from zfstop.collector import Collector, check_datasets, check_pids
 from zfstop.errors import Exit, UserError
 from zfstop.feed import Feed
+from zfstop.kernel import host
 from zfstop.kernel.paths import Paths
 from zfstop.model.events import EVENT_STRUCT, PATH_STRUCT, RawEvent
 from zfstop.model.state import Attached, Controls, Counts, Phase, ProbeReport
@@ -131,9 +132,9 @@ class Machine:
         patch.setattr(module, "known_datasets", lambda mounts: tuple(sorted(Mounts.table.values())))
         patch.setattr(module, "_POLL_SECONDS", 0.002)
         patch.setattr(module, "_WAIT_FOR_ZFS_SECONDS", 0.005)
-        patch.setattr(module.host, "zfs_loaded", lambda: self.identity is not None)
-        patch.setattr(module.host, "zfs_identity", lambda: self.identity)
-        patch.setattr(module.host, "no_zfs", lambda: UserError(Exit.NO_ZFS, "no zfs", "modprobe zfs"))
+        patch.setattr(host, "zfs_loaded", lambda: self.identity is not None)
+        patch.setattr(host, "zfs_identity", lambda: self.identity)
+        patch.setattr(host, "no_zfs", lambda: UserError(Exit.NO_ZFS, "no zfs", "modprobe zfs"))
         quick = SimpleNamespace(monotonic_ns=lambda: time.monotonic_ns() * SPEED, time=time.time)
         patch.setattr(module, "time", quick)
 
@@ -181,7 +182,7 @@ def test_it_is_a_feed(machine: Machine) -> None:
 
 def test_it_says_what_it_is_doing_until_it_is_live(machine: Machine) -> None:
     gate = threading.Event()
-    Source.opening = staticmethod(lambda source: gate.wait(5))  # type: ignore[assignment, return-value]
+    Source.opening = staticmethod(lambda source: gate.wait(5))  # type: ignore[assignment]
     collector = machine.start()
     until(lambda: collector.status().note == "compiling the probes")
     assert collector.status().phase is Phase.STARTING
@@ -255,7 +256,7 @@ def test_a_new_mount_comes_under_the_filter_of_its_pool(machine: Machine) -> Non
     Mounts.table = Mounts.table | {60: "tank/new", 61: "tankard"}
     Mounts.moved = True
     until(lambda: len(source.applied) > 1)
-    assert source.applied[-1][3] == {57, 58, 60}
+    assert source.applied[-1][3] == frozenset({57, 58, 60})
     assert collector.in_force == Controls(datasets=frozenset({"tank"}))
 
 

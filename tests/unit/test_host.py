@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from pathlib import Path
@@ -163,7 +164,7 @@ def test_a_kernel_without_kprobes_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def existing(monkeypatch: pytest.MonkeyPatch, *parts: str) -> None:
     """Only paths that hold one of ``parts`` are there."""
     monkeypatch.setattr(os.path, "exists", lambda path: any(part in path for part in parts))
-    monkeypatch.setattr(host.glob, "glob", lambda pattern: [p for p in parts if p in pattern])
+    monkeypatch.setattr(glob, "glob", lambda pattern: [p for p in parts if p in pattern])
 
 
 def test_types_come_from_btf_else_from_headers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +215,7 @@ def unreadable(*arguments: object, **options: object) -> str:
 def test_the_blacklist_is_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "0xffffffff81000000-0xffffffff81000010\tzpl_open [zfs]\n0x0000-0x0000\tdo_int3\n\n"
     monkeypatch.setattr(Path, "read_text", lambda *a, **o: text)
-    assert host.facts()[0].blacklist == {"zpl_open", "do_int3"}
+    assert host.facts()[0].blacklist == frozenset({"zpl_open", "do_int3"})
 
 
 @pytest.mark.parametrize(

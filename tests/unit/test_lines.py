@@ -26,7 +26,7 @@ def clock(ns: int) -> int:
     return ns - NOW + WALL_NS
 
 
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "type": str, "time": str, "ts_ns": int, "op": str, "latency_ns": int, "pid": int, "tid": int, "comm": str,
     "uid": int, "cgroup": int, "pool": str, "dataset": str, "path": str, "offset": int, "size": int, "result": int,
     "errno": (str, type(None)), "symbol": str,

@@ -18,7 +18,7 @@ import pytest
 from data.fake_zfs import open_source, why_not
 
 from zfstop.errors import Exit, UserError
-from zfstop.kernel import source
+from zfstop.kernel import host, source
 from zfstop.kernel.resolver import Facts, plan, wanted_symbols
 from zfstop.kernel.source import LiveSource, run_loader
 from zfstop.kernel.symbols import parse
@@ -247,9 +247,7 @@ def test_where_nothing_can_be_attached_the_reason_is_told() -> None:
     chosen = plan(parse(b"0 t zpl_open\t[zfs]\n", wanted_symbols()), Facts())
     said: list[str] = []
     with pytest.raises(UserError) as caught:
-        run_loader(
-            source.host.bcc_pythons()[0], LiveSource()._request(chosen, False), said.append, lambda: False
-        )
+        run_loader(host.bcc_pythons()[0], LiveSource()._request(chosen, False), said.append, lambda: False)
     assert caught.value.status == Exit.NO_PROBE
     assert "zpl_open" in caught.value.detail
     assert said == ["reading kernel types", "compiling the probes", "attaching the probes"]

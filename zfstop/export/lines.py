@@ -152,7 +152,10 @@ class Json(Lines):
 
     def tail(self, counts: Counts, per_op: dict[str, Counts], calls: Mapping[str, Summary]) -> str | None:
         """``{"type":"summary"}`` with the books of every operation and the percentiles of all its calls."""
-        per = {name: item._asdict() | _all_calls(calls.get(name)) for name, item in per_op.items()}
+        per = {
+            name: {**item._asdict(), "in_flight": item.in_flight, **_all_calls(calls.get(name))}
+            for name, item in per_op.items()
+        }
         return _dump({"type": "summary", **counts._asdict(), "in_flight": counts.in_flight, "per_op": per})
 
 

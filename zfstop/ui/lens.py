@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from zfstop.feed import Feed
+from zfstop.model.filters import within
 from zfstop.model.history import Second
 from zfstop.model.latency import Point, by_operation, point
 from zfstop.model.percentiles import Summary, summaries
@@ -79,6 +80,7 @@ class Lens:
         self._pause_counted = 0
         self._rolling = Rolling(self.grouping, self.window)
         self._ops = Rolling(Grouping.OPERATION, self.window)
+        self._controls = feed.controls()
         self._small: OrderedDict[int, tuple[Second, Point]] = OrderedDict()
 
     @property
@@ -123,6 +125,7 @@ class Lens:
     def frame(self, chart_columns: int) -> Frame:
         """What is to be seen now. ``chart_columns`` is how many seconds the chart has room for."""
         feed = self.feed
+        self._follow(feed.controls())
         end = feed.history.end if self._held_end is None else self._held_end
         self._rolling.move_to(end, self._between)
         self._ops.move_to(end, self._small_between)
@@ -131,7 +134,7 @@ class Lens:
         return Frame(
             status=feed.status(),
             host=feed.host(),
-            controls=feed.controls(),
+            controls=self._controls,
             probes=feed.probes(),
             grouping=self.grouping,
             sort=self.sort,
@@ -148,6 +151,14 @@ class Lens:
             pause=self._count_pause(feed.history.end) if self.paused else None,
         )
 
+    def _follow(self, controls: Controls) -> None:
+        """Look at everything anew after a change of threshold or filters: what does not pass them is hidden."""
+        if controls != self._controls:
+            self._controls = controls
+            self._rolling = Rolling(self.grouping, self.window)
+            self._ops = Rolling(Grouping.OPERATION, self.window)
+            self._small.clear()
+
     def _count_pause(self, end: int) -> Pause:
         for second in self.feed.history.between(self._pause_counted, end):
             slow = sum(stats.count for _, stats in second.groups)
@@ -156,6 +167,9 @@ class Lens:
         return self._pause
 
     def _between(self, start: int, end: int) -> tuple[Second, ...]:
+        return tuple(within(second, self._controls) for second in self._recorded(start, end))
+
+    def _recorded(self, start: int, end: int) -> tuple[Second, ...]:
         if self._held_end is None:
             return self.feed.history.between(start, end)
         first = self._held_end - len(self._held)

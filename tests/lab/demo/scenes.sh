@@ -1,5 +1,7 @@
 # Real programs on real ZFS, with a slow disk and a txg stall on purpose: what the demo recording shows.
-# Run in the lab's guest; leaves $LAB_OUT/demo.zfstop. See make_demo.py beside this file.
+# In the lab's machine; the recording comes back into the directory of --out:
+#   python3 tests/lab/lab.py exec trixie --out OUT --timeout 540 -- "$(cat tests/lab/demo/scenes.sh)"
+#   cp OUT/demo.zfstop zfstop/ && python screenshots/make.py
 set -u
 length=${DEMO_SECONDS:-165}
 pg=$(echo /usr/lib/postgresql/*/bin)

@@ -141,7 +141,7 @@ def test_paused_it_stands_still_and_says_so_and_collects(
 
 
 def test_it_quits_and_leaves_the_terminal_as_it_was(terminal: Callable[..., Terminal]) -> None:
-    shell = terminal("stty -a > /tmp/before; zfstop 0; echo status $?; stty -a > /tmp/after; sleep 1000")
+    shell = terminal("stty -g > /tmp/before; zfstop 0; echo status $?; stty -g > /tmp/after; sleep 1000")
     shell.wait_for("LIVE", seconds=ATTACH_SECONDS)
     shell.keys("q")
     shell.wait_for("status 0")

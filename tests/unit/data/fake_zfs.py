@@ -6,6 +6,7 @@ builds the structs the program reads and runs entry and return as the traced fun
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -83,9 +84,7 @@ def open_source(
 def run(program: int, *arguments: int) -> None:
     """One run of a raw tracepoint program with these arguments, in this thread."""
     words = (*arguments, *[0] * (12 - len(arguments)))
-    context = bpf.ctypes.create_string_buffer(
-        struct.pack("=12Q", *(word & (2**64 - 1) for word in words)), 96
-    )
+    context = ctypes.create_string_buffer(struct.pack("=12Q", *(word & (2**64 - 1) for word in words)), 96)
     given = (program, 0, 0, 0, 0, 0, 0, 0, 96, 0, bpf.address(context), 0, 0, 0, 0)
     attributes = struct.pack("=IIIIQQIIIIQQIII4x", *given)
     bpf.bpf(BPF_PROG_TEST_RUN, attributes)

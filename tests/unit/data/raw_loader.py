@@ -1,19 +1,22 @@
 """Stands in for zfstop/kernel/loader.py on a kernel without kprobes and ZFS, under the Python that has bcc.
 
-The loader itself, with two things changed. Where it would attach a pair of programs it loads them: the kprobe pair
-to show that the verifier takes it, and the fentry/fexit pair as raw tracepoints, which read their arguments in the
-same way and can be run by BPF_PROG_TEST_RUN. And the structs of the zfs module are laid out as MODULE says. Beside the
-program lies a piece of kernel memory, in which the test builds files, inodes and dentries.
+The loader itself, with two things changed. Where it would attach a pair of programs it loads the kprobe pair, to show
+that the verifier takes it, and a pair made of the text for fentry/fexit: loaded as raw tracepoints, which find their
+arguments in the same places and can be run by BPF_PROG_TEST_RUN. Direct loads are calls there, for a raw tracepoint's
+arguments have no types; those are tested in the lab. And the structs of the zfs module are laid out as MODULE says.
+Beside the program lies a piece of kernel memory, in which the test builds files, inodes and dentries.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from typing import Any
 
 PLACE = os.environ["ZFSTOP_TEST_LOADER"]
+EVERY = bool(os.environ.get("ZFSTOP_TEST_ALL"))
 MODULE = {"ZNODE_INODE": 512, "UIO_OFFSET": 24, "UIO_RESID": 40}
 HEAP = """
 struct heap { char bytes[65536]; };
@@ -50,15 +53,14 @@ programs: list[int] = []
 real_text, real_send = loader._program_text, loader.Channel.send
 
 
-class RawTracepoints(loader.Attacher):  # type: ignore[misc]
+class Loaded(loader.Attacher):  # type: ignore[misc]
     def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]]:
-        slot, kept = probe["slot"], []
-        for side in ("entry", "return"):
-            if "kprobe" in probe["kinds"]:
-                os.close(self._load(f"kprobe_{side}_{slot}", "test", loader.bpf.PROG_TYPE_KPROBE))
-        for function in (f"fentry_{slot}", f"fexit_{slot}"):
-            kept.append(self._load(function, "test", loader.bpf.PROG_TYPE_RAW_TRACEPOINT))
-        return "fentry", kept
+        slot, bpf = probe["slot"], loader.bpf
+        if "kprobe" in probe["kinds"]:
+            for side in ("entry", "return"):
+                os.close(self._load(f"kprobe_{side}_{slot}", "test", bpf.PROG_TYPE_KPROBE))
+        names = (f"rawentry_{slot}", f"rawexit_{slot}")
+        return "fentry", [self._load(name, "test", bpf.PROG_TYPE_RAW_TRACEPOINT) for name in names]
 
 
 def offset_macros(request: dict[str, Any]) -> tuple[dict[str, int], None]:
@@ -66,8 +68,17 @@ def offset_macros(request: dict[str, Any]) -> tuple[dict[str, int], None]:
     return dict(macros), None
 
 
-def program_text(*arguments: Any) -> str:
-    return str(real_text(*arguments)) + HEAP
+def program_text(request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]) -> str:
+    text = str(real_text(request, macros, probes))
+    (macro,) = re.findall(r"^#define PROBE_fentry\(.*?[^\\]\n", text, re.MULTILINE | re.DOTALL)
+    raw = (
+        macro.replace("PROBE_fentry", "PROBE_raw")
+        .replace("fentry_", "rawentry_")
+        .replace("fexit_", "rawexit_")
+    )
+    raw = re.sub(r"(_BODY|DECODER)\(1,", r"\1(0,", raw)
+    lines = [f"PROBE_raw({p['slot']}, {p['bit']}ULL, {p['decoder']})" for p in probes]
+    return "\n".join([text, raw, *lines, HEAP])
 
 
 def send(channel: Any, message: dict[str, Any], fds: list[int] | None = None) -> None:
@@ -86,10 +97,10 @@ def attach_all(attacher: Any, probes: list[dict[str, Any]]) -> Any:
 
 
 real_attach_all = loader._attach_all
-loader.Attacher, loader._offset_macros, loader._program_text = RawTracepoints, offset_macros, program_text
+loader.Attacher, loader._offset_macros, loader._program_text = Loaded, offset_macros, program_text
 loader.Channel.send, loader._attach_all = send, attach_all
 loader.MAPS = (*loader.MAPS, "heap", "where", "buckets")
-if os.environ.get("ZFSTOP_TEST_ALL"):
+if EVERY:
     loader._preferred = lambda probes: probes
     loader.Result.served = lambda result, probe: False
 loader.main()
