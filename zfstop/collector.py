@@ -268,7 +268,8 @@ class _Tracing:
         slots = self._source.loaded.slots
         kernel = self._source.counts()
         return tuple(
-            c._replace(missed=self._missed.get(slot, 0)) for slot, c in zip(slots, kernel, strict=True)
+            c._replace(missed=c.missed + self._missed.get(slot, 0))
+            for slot, c in zip(slots, kernel, strict=True)
         )
 
     def _tallies(self) -> tuple[tuple[str, str, Tally], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 
 import pytest
 
@@ -43,10 +42,7 @@ def test_a_running_thread_and_an_unreadable_stack_are_given_the_doubt() -> None:
 
 
 def test_a_thread_that_has_ended_is_not_found_and_a_living_one_is_named() -> None:
-    ended = threading.Thread(target=lambda: None)
-    ended.start()
-    ended.join()
-    assert in_flight._thread(ended.native_id or 0) is None
+    assert in_flight._thread(DEAD_TID) is None
     own = in_flight._thread(os.getpid())
     assert own is not None
     assert own.pid == os.getpid()
@@ -61,13 +57,13 @@ class Kernel:
         self.vanish: set[int] = set()
 
     def map_batches(self, *_: int) -> list[tuple[bytes, bytes]]:
-        return [(in_flight._KEY.pack(k), in_flight.CALL.pack(t, 0, 0, 0, 0)) for k, t in self.calls.items()]
+        return [(in_flight._KEY.pack(k), in_flight.CALL.pack(t, 0)) for k, t in self.calls.items()]
 
     def map_lookup(self, _: int, key: bytes, __: int) -> bytes | None:
         number = in_flight._KEY.unpack(key)[0]
         if number in self.vanish:
             return None
-        return in_flight.CALL.pack(self.calls[number], 0, 0, 0, 0)
+        return in_flight.CALL.pack(self.calls[number], 0)
 
     def map_delete(self, _: int, key: bytes) -> None:
         del self.calls[in_flight._KEY.unpack(key)[0]]
@@ -114,6 +110,14 @@ def test_the_oldest_come_first_and_younger_calls_are_left_out(
     assert [call.age_ns for call in found] == [5 * 10**9, 4 * 10**9]
     assert {call.waits_in for call in found} == {"zio_wait"}
     assert missed == {}
+
+
+def test_an_entry_idle_for_long_is_taken_out_and_counted_as_nothing(kernel: Kernel) -> None:
+    kernel.calls = {1 << 32: 0, 2 << 32: 0}
+    assert calls(kernel).older_than(in_flight.IDLE_NS, 0) == ((), {})
+    assert len(kernel.calls) == 2
+    assert calls(kernel).older_than(in_flight.IDLE_NS + 1, 0) == ((), {})
+    assert kernel.calls == {}
 
 
 def test_a_missed_return_is_a_loss_and_leaves_the_books_balanced() -> None:

@@ -21,8 +21,10 @@ from zfstop.mounts import Mounts
 from zfstop.text import visible
 
 _KEY = struct.Struct("=Q")
-#: struct call of program.c; the time of entry comes first.
-CALL = struct.Struct("=5Q")
+#: struct call of program.c: time of entry (0: idle), time it became idle, and what only the program reads.
+CALL = struct.Struct("=QQ40x")
+#: An entry that is idle for so long is taken out; its thread may have ended.
+IDLE_NS = 30_000_000_000
 _BATCH = 512
 #: The oldest of them get names; the rest are counted.
 MOST_NAMED = 64
@@ -84,10 +86,17 @@ class InFlightCalls:
         return tuple(found), missed
 
     def _old(self, before_ns: int) -> list[tuple[int, int]]:
-        """(time of entry, key) of calls that began before, the oldest first."""
-        entries = bpf.map_batches(self._fd, _KEY.size, CALL.size, _BATCH)
-        begun = ((CALL.unpack(value)[0], _KEY.unpack(raw)[0]) for raw, value in entries)
-        return sorted(item for item in begun if item[0] <= before_ns)
+        """(time of entry, key) of calls that began before, the oldest first. Takes out long idle entries."""
+        old, idle = [], []
+        for raw, value in bpf.map_batches(self._fd, _KEY.size, CALL.size, _BATCH):
+            begun, left = CALL.unpack(value)
+            if begun and begun <= before_ns:
+                old.append((begun, int(_KEY.unpack(raw)[0])))
+            elif not begun and left < before_ns - IDLE_NS:
+                idle.append(raw)
+        for raw in idle:
+            bpf.map_delete(self._fd, raw)
+        return sorted(old)
 
     def _still_there(self, key: int, begun: int) -> bool:
         """Whether the same call is still in the map: it may have returned while its thread was looked at."""

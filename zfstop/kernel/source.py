@@ -36,7 +36,7 @@ _LOADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loader.py")
 _SIZES = {
     "MAX_PIDS": 4096,
     "MAX_DEVS": 16384,
-    "MAX_IN_FLIGHT": 16384,
+    "MAX_IN_FLIGHT": 32768,
     "MAX_SENT_PATHS": 65536,
     "TALLY_SLICES": TALLY_SLICES,
 }

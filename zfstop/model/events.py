@@ -67,6 +67,7 @@ COUNTERS = (
     "filtered_dev",
     "queued",
     "untallied",
+    "missed",
 )
 
 #: The statistics of all calls, slow or not: one entry for each probe, device and power of two of the latency.

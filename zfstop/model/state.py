@@ -11,9 +11,9 @@ from zfstop.model.events import pool_of
 
 
 class Counts(NamedTuple):
-    """Counters of one probe, in the order of ``events.COUNTERS`` (see program.c for where each is counted).
+    """Counters of one probe, in the order of ``events.COUNTERS``; see program.c for where each is counted.
 
-    The last, ``missed`` returns, is counted in user space: kernel/in_flight.py.
+    ``missed`` returns are counted there when the thread comes again, and in kernel/in_flight.py when it cannot.
     """
 
     entered: int = 0
