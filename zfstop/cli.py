@@ -25,6 +25,8 @@ Other words are pools or datasets; a dataset takes its children and snapshots wi
   zfstop trace 0 --format json --for 10s > calls.json
   zfstop --demo             the same screen from a recording: no root, no ZFS
 """
+#: No pool's name begins so.
+_NUMBER_STARTS = frozenset("0123456789.+-")
 _MOST_PIDS = 4096
 _HIGHEST_PID = 4_194_304
 
@@ -92,12 +94,12 @@ def controls_of(args: argparse.Namespace) -> Controls:
     words = list(args.words)
     threshold = Controls().threshold_ns
     try:
-        if words and (words[0][0:1].isdigit() or words[0][0:1] == "."):
+        if words and words[0][0:1] in _NUMBER_STARTS:
             threshold = parse_time(words.pop(0), "ms")
         ops = frozenset().union(*map(parse_operations, args.ops))
     except ValueError as error:
         raise UserError(Exit.USAGE, visible(str(error)), "zfstop --help") from None
-    stray = [word for word in words if word[0:1].isdigit()]
+    stray = [word for word in words if word[0:1] in _NUMBER_STARTS]
     if stray:
         raise UserError(
             Exit.USAGE, f"the threshold comes first, and only once: '{visible(stray[0])}'", "zfstop 10ms tank"

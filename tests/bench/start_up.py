@@ -3,7 +3,8 @@
     python tests/bench/start_up.py [RUNS]        (9 runs; the loader's part needs root and bcc)
 
 The least is what a quiet machine would give; "CPU" (median, of the processes started) is the same on a busy one.
-On a host without kprobes attaching fails by design, and the loader's time ends where it begins ("compiled").
+On a host without kprobes attaching fails by design: what counts is "compiled", where attaching begins. What follows it
+there, a second round with every fallback, does not happen where attaching works.
 zfsslower's text is compiled only, with the host's kernel headers. In the lab: tests/bench/start_up_guest.sh.
 """
 
@@ -93,7 +94,7 @@ def load(facts: Facts) -> Callable[[], dict[str, float]]:
         begun, stages = time.monotonic(), dict[str, float]()
 
         def stage(text: str) -> None:
-            stages[text] = time.monotonic() - begun
+            stages.setdefault(text, time.monotonic() - begun)  # a second round compiles everything anew
 
         chosen = plan(parse(SYMBOLS.read_bytes(), wanted_symbols()), facts)
         request = LiveSource()._request(chosen, False)
@@ -103,7 +104,9 @@ def load(facts: Facts) -> Callable[[], dict[str, float]]:
             ended = f"loader ({how}): attached"
         except UserError as error:
             ended = (
-                f"loader ({how}): verified, not attached" if "attached" in error.sentence else error.sentence
+                f"loader ({how}): given up after both rounds"
+                if "attached" in error.sentence
+                else error.sentence
             )
         found = {f"loader ({how}): compiled": stages["attaching the probes"]} if len(stages) == 3 else {}
         return found | {ended: time.monotonic() - begun}

@@ -106,9 +106,9 @@ static __always_inline struct counts *counts_of(u32 slot)
 }
 
 /* 0 if the call is not to be timed: decided before anything is read or stored. */
-static __always_inline int wanted(struct counts *mine, u64 operation)
+static __always_inline int wanted(struct counts *mine, u64 operation, u64 task)
 {
-  u32 zero = 0, pid = bpf_get_current_pid_tgid() >> 32;
+  u32 zero = 0, pid = task >> 32;
   struct settings *set = settings.lookup(&zero);
   if (!set || !mine)
     return 0;
@@ -119,10 +119,10 @@ static __always_inline int wanted(struct counts *mine, u64 operation)
   return 0;
 }
 
-static __always_inline void enter(u32 slot, struct counts *mine, struct call *call)
+static __always_inline void enter(u32 slot, u64 task, struct counts *mine, struct call *call)
 {
   struct call *stored;
-  call->key = (bpf_get_current_pid_tgid() << 32) | slot;
+  call->key = (task << 32) | slot;
   stored = in_flight.lookup(&call->key);
   call->ts_ns = bpf_ktime_get_ns();
   if (stored) {
@@ -318,6 +318,23 @@ static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct
     sums->bytes += done->bytes;
 }
 
+/* Whether a super block is of ZFS; then `dev` is its device. A call that reads costs more than the bytes it reads. */
+static __always_inline int is_zfs(int direct, u64 super, u32 *dev)
+{
+  if (direct) {
+    *dev = *(u32 *)(super + SUPER_DEV);
+    return *(u64 *)(super + SUPER_MAGIC) == ZFS_MAGIC;
+  }
+  if (SUPER_MAGIC > SUPER_DEV && SUPER_MAGIC - SUPER_DEV <= 120 && (SUPER_MAGIC - SUPER_DEV) % 8 == 0) {
+    u64 both[16] = {};
+    bpf_probe_read_kernel(both, SUPER_MAGIC - SUPER_DEV + 8, (void *)(super + SUPER_DEV));
+    *dev = both[0];
+    return both[(SUPER_MAGIC - SUPER_DEV) / 8 % 16] == ZFS_MAGIC;
+  }
+  *dev = half(super + SUPER_DEV);
+  return word(super + SUPER_MAGIC) == ZFS_MAGIC;
+}
+
 /*
  * Every call is tallied if it is of ZFS; then everything that is not emitted is counted, and why. 1 if it is to be
  * emitted. `inode` and `dev` are filled in.
@@ -326,7 +343,6 @@ static __always_inline int judge(int direct, u32 slot, struct counts *mine, enum
                                  struct done *done, u64 *inode, u32 *dev)
 {
   u32 zero = 0;
-  u64 super;
   struct settings *set = settings.lookup(&zero);
   if (!set)
     return 0;
@@ -335,12 +351,10 @@ static __always_inline int judge(int direct, u32 slot, struct counts *mine, enum
     return 0;
   }
   *inode = kind == OBJECT_FILE ? GET(direct, object + FILE_INODE) : object;
-  super = GET(direct, *inode + INODE_SUPER);
-  if (GET(direct, super + SUPER_MAGIC) != ZFS_MAGIC) {
+  if (!is_zfs(direct, GET(direct, *inode + INODE_SUPER), dev)) {
     mine->of[C_REJECTED]++;
     return 0;
   }
-  *dev = direct ? *(u32 *)(super + SUPER_DEV) : half(super + SUPER_DEV);
   tally(slot, mine, *dev, done);
   if (done->latency_ns < set->threshold_ns) {
     mine->of[C_BELOW]++;
@@ -405,7 +419,7 @@ int look(u64 *ctx)
 /*
  * Decoders, one for each shape of argument list. For a decoder NAME:
  *   OBJECT_NAME  the file or inode, from the arguments      ARGS_NAME   how many arguments the function has
- *   ENTER_NAME   the rest of struct call, at entry          LEAVE_NAME  result and bytes, from the return value
+ *   ENTER_NAME   struct call, at entry                      LEAVE_NAME  result and bytes, from the return value
  *   SLOW_NAME    what only an emitted call needs            KIND_NAME   kind of object, flags of the event
  * zpl_* return bytes or -errno; zfs_* return a positive errno and tell the bytes by what is left in the uio.
  * L is 1 where words may be loaded directly (see GET).
@@ -415,8 +429,7 @@ int look(u64 *ctx)
 #define LEAVE_errno(L, B) done.result = -(s64)(s32)ret
 
 #define OBJECT_kiocb_iter(L, A, B) GET(L, (A) + KIOCB_FILE)
-#define ENTER_kiocb_iter(L, A, B, C, D) \
-  call.iocb = (A), call.offset = GET(L, (A) + KIOCB_POS), call.size = GET(L, (B) + ITER_COUNT)
+#define ENTER_kiocb_iter(L, A, B, C, D) enter_kiocb(L, A, &call), call.size = GET(L, (B) + ITER_COUNT)
 #define LEAVE_kiocb_iter LEAVE_moved
 /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
 #define SLOW_kiocb_iter if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
@@ -424,21 +437,21 @@ int look(u64 *ctx)
 #define ARGS_kiocb_iter 2
 
 #define OBJECT_kiocb_iovec(L, A, B) GET(L, (A) + KIOCB_FILE)
-#define ENTER_kiocb_iovec(L, A, B, C, D) call.offset = (D), call.size = iovec_size(B, C)
+#define ENTER_kiocb_iovec(L, A, B, C, D) enter_kiocb(L, A, &call), call.offset = (D), call.size = iovec_size(B, C)
 #define LEAVE_kiocb_iovec LEAVE_moved
 #define SLOW_kiocb_iovec
 #define KIND_kiocb_iovec OBJECT_FILE, 0
 #define ARGS_kiocb_iovec 4
 
 #define OBJECT_file_buf(L, A, B) (A)
-#define ENTER_file_buf(L, A, B, C, D) call.size = (C), call.offset = word(D)
+#define ENTER_file_buf(L, A, B, C, D) call.object = (A), call.size = (C), call.offset = word(D)
 #define LEAVE_file_buf LEAVE_moved
 #define SLOW_file_buf
 #define KIND_file_buf OBJECT_FILE, 0
 #define ARGS_file_buf 4
 
 #define OBJECT_inode_file(L, A, B) (B)
-#define ENTER_inode_file(L, A, B, C, D)
+#define ENTER_inode_file(L, A, B, C, D) call.object = (B)
 #define LEAVE_inode_file LEAVE_status
 #define SLOW_inode_file
 #define KIND_inode_file OBJECT_FILE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
@@ -446,7 +459,7 @@ int look(u64 *ctx)
 
 #define OBJECT_file_range(L, A, B) (A)
 #define ENTER_file_range(L, A, B, C, D) \
-  call.offset = (B), call.size = (C) == LLONG_MAX_VALUE ? 0 : (C) - (B) + 1
+  call.object = (A), call.offset = (B), call.size = (C) == LLONG_MAX_VALUE ? 0 : (C) - (B) + 1
 #define LEAVE_file_range LEAVE_status
 #define SLOW_file_range
 #define KIND_file_range OBJECT_FILE, call.size ? 0 : EVENT_ALL_SIZE
@@ -454,7 +467,7 @@ int look(u64 *ctx)
 
 #define OBJECT_znode_uio(L, A, B) ((A) + ZNODE_INODE)
 #define ENTER_znode_uio(L, A, B, C, D) \
-  call.iocb = (B), call.offset = GET(L, (B) + UIO_OFFSET), call.size = GET(L, (B) + UIO_RESID)
+  call.object = (A) + ZNODE_INODE, call.iocb = (B), call.offset = GET(L, (B) + UIO_OFFSET), call.size = GET(L, (B) + UIO_RESID)
 #define LEAVE_znode_uio(L, B) \
   done.bytes = call.size - GET(L, (B) + UIO_RESID), done.result = (s32)ret ? -(s64)(s32)ret : (s64)done.bytes
 #define SLOW_znode_uio
@@ -462,18 +475,33 @@ int look(u64 *ctx)
 #define ARGS_znode_uio 4
 
 #define OBJECT_znode_sync(L, A, B) ((A) + ZNODE_INODE)
-#define ENTER_znode_sync(L, A, B, C, D)
+#define ENTER_znode_sync(L, A, B, C, D) call.object = (A) + ZNODE_INODE
 #define LEAVE_znode_sync LEAVE_errno
 #define SLOW_znode_sync
 #define KIND_znode_sync OBJECT_INODE, EVENT_ALL_SIZE
 #define ARGS_znode_sync 3
 
 #define OBJECT_inode_only(L, A, B) (A)
-#define ENTER_inode_only(L, A, B, C, D)
+#define ENTER_inode_only(L, A, B, C, D) call.object = (A)
 #define LEAVE_inode_only LEAVE_errno
 #define SLOW_inode_only
 #define KIND_inode_only OBJECT_INODE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
 #define ARGS_inode_only 4
+
+/* File and position stand side by side in every kernel so far: one read. */
+static __always_inline void enter_kiocb(int direct, u64 iocb, struct call *call)
+{
+  u64 both[2] = {};
+  call->iocb = iocb;
+  if (!direct && KIOCB_POS == KIOCB_FILE + 8) {
+    bpf_probe_read_kernel(both, sizeof(both), (void *)(iocb + KIOCB_FILE));
+    call->object = both[0];
+    call->offset = both[1];
+    return;
+  }
+  call->object = GET(direct, iocb + KIOCB_FILE);
+  call->offset = GET(direct, iocb + KIOCB_POS);
+}
 
 /* An iovec is in kernel memory here (the kernel copied it); more segments than these are not added up. */
 static __always_inline u64 iovec_size(u64 iovec, u64 segments)
@@ -503,11 +531,11 @@ static __always_inline u64 iovec_size(u64 iovec, u64 segments)
     struct call call = {};                                           \
     u64 args[4] = {__VA_ARGS__};                                     \
     struct counts *mine = counts_of(SLOT);                           \
-    if (!wanted(mine, BIT))                                          \
+    u64 task = bpf_get_current_pid_tgid();                           \
+    if (!wanted(mine, BIT, task))                                    \
       return 0;                                                      \
-    call.object = OBJECT_##DECODER(L, args[0], args[1]);             \
     ENTER_##DECODER(L, args[0], args[1], args[2], args[3]);          \
-    enter(SLOT, mine, &call);                                        \
+    enter(SLOT, task, mine, &call);                                  \
     return 0;                                                        \
   }
 
