@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Terminal, Trace, Workload, sh
+from harness import DISKS, RECORD, Terminal, Trace, Workload, sh
 
-RECORD = 128 << 10
+RECORDS = 16
 
 
 @pytest.fixture
@@ -84,3 +84,17 @@ def quota() -> Iterator[None]:
             os.fsync(full)
     yield
     sh("zfs", "destroy", "tank/small")
+
+
+@pytest.fixture
+def cold_file() -> Iterator[str]:
+    """A file of uncompressible records, none of which is in the cache; nothing reads ahead."""
+    prefetch = Path("/sys/module/zfs/parameters/zfs_prefetch_disable")
+    before = prefetch.read_text()
+    prefetch.write_text("1")
+    file = Path("/tank/bak/cold")
+    file.write_bytes(os.urandom(RECORD * RECORDS))
+    sh("zpool", "export", "tank")
+    sh("zpool", "import", "-o", "cachefile=none", "-d", str(DISKS), "tank")
+    yield file.name
+    prefetch.write_text(before)

@@ -14,6 +14,7 @@ from typing import Any
 OUT = Path(os.environ["LAB_OUT"])
 WORKLOAD = os.environ["LAB_WORKLOAD"]
 DISKS = Path(os.environ["LAB_DISKS"])
+RECORD = 128 << 10
 
 # Loading takes a second on metal; this machine may be emulated, and share its processors.
 ATTACH_SECONDS = 180
@@ -157,11 +158,17 @@ class Trace(Program):
 
     @property
     def events(self) -> list[Event]:
-        """The events, after a check that the output is a start, events and a summary, in that order."""
-        first, *events, last = self.objects
+        """The events, after a check that start, events, calls in flight and summary come in that order."""
+        first, *rest, last = self.objects
         assert [first["type"], last["type"]] == ["start", "summary"]
-        assert {event["type"] for event in events} <= {"event"}
+        events = [line for line in rest if line["type"] == "event"]
+        assert rest == [*events, *self.in_flight]
         return events
+
+    @property
+    def in_flight(self) -> list[dict[str, Any]]:
+        """Calls that had not returned at the end."""
+        return [line for line in self.objects if line["type"] == "in_flight"]
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
-from harness import Trace, Workload, sh
+from harness import RECORD, Trace, Workload
 
-RECORD = 128 << 10
-RECORDS = 16
 DELAY_MS = 30
 MS = 1_000_000
 # Taken between the program's own clock reads and the probes; an emulated processor may be away that long.
 SLACK_NS = 20 * MS
-
-
-@pytest.fixture
-def cold_file() -> Iterator[str]:
-    """A file of uncompressible records, none of which is in the cache; nothing reads ahead."""
-    prefetch = Path("/sys/module/zfs/parameters/zfs_prefetch_disable")
-    before = prefetch.read_text()
-    prefetch.write_text("1")
-    file = Path("/tank/bak/cold")
-    file.write_bytes(os.urandom(RECORD * RECORDS))
-    sh("zpool", "export", "tank")
-    sh("zpool", "import", "-o", "cachefile=none", "-d", "/run/lab/disks", "tank")
-    yield file.name
-    prefetch.write_text(before)
 
 
 def test_a_disk_delay_shows_on_the_reads_it_hit_and_on_nothing_else(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import lzma
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from harness import ATTACH_SECONDS, Terminal, Trace, Workload, sh, until
+from test_calls import seen, told
 
 
 @pytest.fixture
@@ -50,3 +53,33 @@ def test_the_screen_waits_for_the_module(
     screen.wait_for("modprobe zfs", seconds=ATTACH_SECONDS)
     no_module()
     screen.wait_for("LIVE", seconds=ATTACH_SECONDS)
+
+
+def test_a_stripped_module_is_served_by_its_global_functions(
+    no_module: Callable[[], None],
+    trace: Callable[..., Trace],
+    workload: Callable[..., Workload],
+    tmp_path: Path,
+) -> None:
+    packed = Path(sh("modinfo", "-n", "zfs").strip())
+    module = tmp_path / "zfs.ko"
+    module.write_bytes(
+        lzma.decompress(packed.read_bytes()) if packed.suffix == ".xz" else packed.read_bytes()
+    )
+    sh("strip", "--strip-unneeded", str(module))
+    sh("modprobe", "spl")
+    sh("insmod", str(module))
+    no_module()
+    program = workload("calls", "/tank/data", "23")
+    tracer = trace("0", "-p", str(program.pid))
+    start = json.loads(tracer.out[0])
+    assert {probe["symbol"] for probe in start["probes"]} == {
+        "zfs_read",
+        "zfs_write",
+        "zfs_open",
+        "zfs_fsync",
+    }
+    assert {"op": "read", "symbol": "zpl_iter_read", "reason": "absent"} in start["not_attached"]
+    calls = program.run()
+    events = tracer.stop()
+    assert [seen(event) for event in events] == [told(call, "tank/data") for call in calls]

@@ -1,0 +1,72 @@
+"""A call that does not return is named while it waits, and the books balance at any moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from harness import ATTACH_SECONDS, RECORD, Terminal, Trace, Workload
+
+DELAY_MS = 20_000
+
+
+def books(counts: dict[str, Any]) -> int:
+    """What the calls came to."""
+    words = "seen below filtered filtered_dev lost full rejected queued missed in_flight"
+    return sum(counts[word] for word in words.split())
+
+
+def test_a_read_that_waits_for_its_disk_is_in_flight_with_its_file_and_what_it_waits_in(
+    trace: Callable[..., Trace],
+    workload: Callable[..., Workload],
+    cold_file: str,
+    delay: Callable[[str, int], None],
+) -> None:
+    program = workload("reads", "/tank/bak", cold_file, "1", "4096", str(2 * RECORD), comm="waits")
+    tracer = trace("0", "-p", str(program.pid))
+    delay("tank", DELAY_MS)
+    program.go()
+    time.sleep(5)
+    events = tracer.stop()
+
+    assert not [event for event in events if event["op"] == "read"]
+    (call,) = tracer.in_flight
+    assert (call["op"], call["pid"], call["comm"]) == ("read", program.pid, "waits")
+    assert (call["dataset"], call["path"], call["size"]) == ("tank/bak", cold_file, 4096)
+    assert 10**9 < call["age_ns"] < DELAY_MS * 10**6
+    assert call["waits_in"] == "zio_wait"
+    reads = tracer.summary["per_op"]["read"]
+    assert reads["in_flight"] == 1
+    assert reads["entered"] == books(reads)
+
+
+def test_the_screen_lists_it_as_stuck(
+    terminal: Callable[..., Terminal],
+    workload: Callable[..., Workload],
+    cold_file: str,
+    delay: Callable[[str, int], None],
+) -> None:
+    program = workload("reads", "/tank/bak", cold_file, "1", "4096", str(2 * RECORD), comm="waits")
+    screen = terminal("exec zfstop")
+    screen.wait_for("LIVE", seconds=ATTACH_SECONDS)
+    delay("tank", DELAY_MS)
+    program.go()
+    screen.wait_for("STUCK 1")
+    line = screen.line("STUCK 1")
+    for word in ("read", f"waits/{program.pid}", f"tank/bak:{cold_file}", "in zio_wait"):
+        assert word in line
+
+
+def test_the_books_of_every_operation_balance(
+    trace: Callable[..., Trace], workload: Callable[..., Workload]
+) -> None:
+    tracer = trace("1ms", "tank/data")
+    programs = [workload("calls", place, "23") for place in ("/tank/data", "/dozer/data", "/srv/pg")]
+    for program in programs:
+        program.run()
+    tracer.stop()
+    for op, counts in tracer.summary["per_op"].items():
+        assert counts["entered"] >= 3 * 23, op
+        assert counts["entered"] == books(counts), op
+        assert counts["in_histogram"] == counts["seen"] + counts["below"] + counts["filtered_dev"], op
