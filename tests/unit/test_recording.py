@@ -69,7 +69,9 @@ SECONDS = st.builds(
     slots=st.lists(st.builds(Counts, *[I63] * len(Counts._fields)), max_size=3).map(tuple),
     in_flight=I63,
     tallies=st.lists(st.tuples(NAMES, NAMES, TALLIES), max_size=3).map(tuple),
-    stuck=st.lists(st.builds(InFlight, KEYS, U32, I63, I64 | st.none(), U64 | st.none(), NAMES), max_size=3).map(tuple),
+    stuck=st.lists(
+        st.builds(InFlight, KEYS, U32, I63, I64 | st.none(), U64 | st.none(), NAMES), max_size=3
+    ).map(tuple),
     notes=st.lists(NAMES, max_size=2).map(tuple),
 )
 TEXTS5 = st.builds(Attached, NAMES, NAMES, NAMES, NAMES, NAMES)
@@ -155,7 +157,7 @@ def test_an_absurd_sum_of_sizes_stops_at_what_a_column_holds(path: Path, make: A
 def test_the_writer_forgets_names_rather_than_grow(
     path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_REMEMBERED", 3)
+    monkeypatch.setattr(module.writer, "_MAX_REMEMBERED", 3)
     seconds = tuple(make.busy(number) for number in range(4))
     assert open_recording(write(path, make.meta, seconds)).seconds() == seconds
 
@@ -524,16 +526,16 @@ def test_names_are_made_visible_on_the_way_in(good: Path) -> None:
 def test_a_file_with_more_than_the_program_reads_is_refused(
     good: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_ITEMS", 100)
+    monkeypatch.setattr(module.reader, "_MAX_ITEMS", 100)
     assert "more than this program reads" in refused(good).sentence
-    monkeypatch.setattr(module, "_MAX_FILE_BYTES", 4096)
+    monkeypatch.setattr(module.reader, "_MAX_FILE_BYTES", 4096)
     assert "larger than" in refused(good).sentence
 
 
 def test_a_reader_can_do_nothing_but_read() -> None:
     db = sqlite3.connect(":memory:")
-    module._harden(db)
-    db.set_authorizer(module._only_reads)
+    module.reader._harden(db)
+    db.set_authorizer(module.reader._only_reads)
     forbidden: list[Callable[[], object]] = [
         lambda sql=sql: db.execute(sql)  # type: ignore[misc]
         for sql in (
