@@ -24,7 +24,10 @@ turn() {
     printf '%-12s %8d ms\n' "$name" $spent
     echo $spent >>"times.$name"
   fi
+  # A shell without a terminal lets its children ignore SIGINT, and Python then does.
   kill -INT $tool 2>/dev/null
+  sleep 1
+  kill -TERM $tool 2>/dev/null
   wait $tool 2>/dev/null
 }
 middle() { sort -n "times.$1" | sed -n "$((($(wc -l <"times.$1") + 1) / 2))p"; }

@@ -34,7 +34,10 @@ def parse(text: bytes, wanted: Iterable[str]) -> dict[str, tuple[Symbol, ...]]:
         rb"^[0-9a-f]+ [tTwW] ((" + names + rb")(?:\.[\w.]+)?)(?:[ \t]+\[([^\]\n]+)\])?$", re.MULTILINE
     )
     found: dict[str, tuple[Symbol, ...]] = {}
-    for match in pattern.finditer(text):
+    # Modules come last. Only a kernel with ZFS built in has our names before them, and then not behind.
+    modules = text.find(b"\t[")
+    start = max(0, text.rfind(b"\n", 0, modules)) if text.find(b"\t[zfs]", max(modules, 0)) >= 0 else 0
+    for match in pattern.finditer(text, start):
         symbol = Symbol(match[1].decode(), match[2].decode(), (match[3] or b"").decode("ascii", "replace"))
         if symbol.module in OUR_MODULES and symbol not in found.get(symbol.base, ()):
             found[symbol.base] = (*found.get(symbol.base, ()), symbol)
