@@ -9,6 +9,7 @@ from driving import Screen, shown
 from fake_feed import MS, FakeFeed, busy_feed, busy_second, key, second, stats
 from textual.geometry import Region
 
+from zfstop.model.history import History
 from zfstop.model.state import Controls, Phase, Problem, Rejected, Status
 from zfstop.ui.actions import actions
 
@@ -225,15 +226,18 @@ async def test_pause_stands_still_says_so_over_the_full_width_and_collection_goe
 
 async def test_a_pause_outlasts_the_history() -> None:
     feed = busy_feed()
+    held, feed.history = feed.history.last(90), History(capacity=100)
+    for item in held:
+        feed.history.append(item)
     async with shown(feed) as screen:
         before = screen.table
         await screen.press("space")
-        for at in range(90, 90 + 1900):
+        for at in range(90, 90 + 150):
             feed.history.append(second((), at))
             screen.app.look()
         await screen.press("g", "g", "g", "g", "g")
         assert screen.table == before
-        assert "PAUSED 31:40" in screen.text
+        assert "PAUSED 02:30" in screen.text
 
 
 async def test_names_are_never_read_as_markup() -> None:

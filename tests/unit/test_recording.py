@@ -270,7 +270,7 @@ writer.close()
 
 def child(path: Path, setup: str = "") -> subprocess.Popen[str]:
     code = WRITE_ON.format(setup=setup)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     return subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True, env=environment
     )

@@ -86,15 +86,26 @@ class Channel:
         self._socket.sendmsg([json.dumps(message).encode()], ancillary)
 
 
-def _offset_macros(request: dict[str, Any]) -> tuple[dict[str, int], str | None]:
-    """Macro -> offset, and why the module's own structs are unknown (None when they are known)."""
-    if request["headers"]:
-        return {}, "the kernel's BTF is not used"
-    known: dict[str, int] = offsets.resolve(offsets.Btf(), offsets.KERNEL_OFFSETS)
+@dataclasses.dataclass
+class Types:
+    """What is known of structs: macro -> offset, the module's BTF, and why its structs are unknown (None: known)."""
+
+    macros: dict[str, int]
+    zfs: Any = None
+    unknown: str | None = None
+
+
+def _types(headers: bool) -> Types:
+    if headers:
+        return Types({}, unknown="the kernel's BTF is not used")
+    kernel = offsets.Btf()
+    types = Types(offsets.resolve(kernel, offsets.KERNEL_OFFSETS))
     try:
-        return known | offsets.resolve(offsets.Btf("zfs"), offsets.MODULE_OFFSETS), None
+        types.zfs = kernel.of_module("zfs")
+        types.macros |= offsets.resolve(types.zfs, offsets.MODULE_OFFSETS)
     except offsets.Missing as missing:
-        return known, str(missing)
+        types.unknown = str(missing)
+    return types
 
 
 _HEADER_TEXT = """
@@ -156,9 +167,10 @@ def _compile(text: str, own_headers: bool) -> Any:
 class Attacher:
     """Loads and attaches the programs of a compiled module, pair by pair."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, zfs_types: Any) -> None:
         self.module = module
-        self._zfs: tuple[Any, int] | None = None
+        self._types = zfs_types
+        self._types_fd = -1
 
     def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]] | str:
         """(kind, descriptors) of the first kind that works, or why none did."""
@@ -187,13 +199,11 @@ class Attacher:
         return [program, bpf.attach_tracing(program)]
 
     def _target(self, symbol: str) -> tuple[int, int]:
-        if self._zfs is None:
-            try:
-                self._zfs = offsets.Btf("zfs"), bpf.btf_object("zfs")
-            except OSError:
-                raise offsets.Missing("module zfs has no BTF") from None
-        btf, fd = self._zfs
-        return btf.function(symbol), fd
+        if self._types is None:
+            raise offsets.Missing("module zfs has no BTF")
+        if self._types_fd < 0:
+            self._types_fd = bpf.btf_object("zfs")
+        return self._types.function(symbol), self._types_fd
 
     def _load(self, function: str, *arguments: Any) -> int:
         code = self.module.dump_func(function.encode())
@@ -266,26 +276,23 @@ def _preferred(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**p, "kinds": p["kinds"][:1]} for p in probes if p["tier"] == best[p["op"]]]
 
 
-def _attempt(
-    channel: Channel, request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]
-) -> Any:
+def _attempt(channel: Channel, request: dict[str, Any], types: Types, probes: list[dict[str, Any]]) -> Any:
     """(compiled module, result) of one round."""
     channel.stage("compiling the probes")
-    attacher = Attacher(_compile(_program_text(request, macros, probes), not request["headers"]))
+    text = _program_text(request, types.macros, probes)
+    attacher = Attacher(_compile(text, not request["headers"]), types.zfs)
     channel.stage("attaching the probes")
     return attacher.module, _attach_all(attacher, probes)
 
 
-def _rounds(
-    channel: Channel, request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]
-) -> Any:
+def _rounds(channel: Channel, request: dict[str, Any], types: Types, probes: list[dict[str, Any]]) -> Any:
     """First what is preferred; everything, from the beginning, only if some operation got no probe."""
     first = _preferred(probes)
-    module, result = _attempt(channel, request, macros, first)
+    module, result = _attempt(channel, request, types, first)
     if len(result.attached) < len(first) and first != probes:
         for fd in result.fds:
             os.close(fd)
-        return _attempt(channel, request, macros, probes)
+        return _attempt(channel, request, types, probes)
     chosen = {item["slot"] for item in first}
     for probe in probes:
         if probe["slot"] not in chosen:
@@ -304,13 +311,13 @@ def serve(channel: Channel) -> None:
     request = channel.request()
     channel.stage("reading kernel types")
     try:
-        macros, unknown = _offset_macros(request)
+        types = _types(request["headers"])
     except offsets.Missing as missing:
         raise Failed("no-btf", str(missing)) from None
-    probes, rejected = _knowable(request["probes"], unknown)
+    probes, rejected = _knowable(request["probes"], types.unknown)
     if not probes:
         raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in rejected))
-    module, result = _rounds(channel, request, macros, probes)
+    module, result = _rounds(channel, request, types, probes)
     if not result.attached:
         raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in result.rejected))
     map_fds = [module[name.encode()].map_fd for name in MAPS]

@@ -51,12 +51,16 @@ class Missing(Exception):
 class Btf:
     """The kernel's BTF, or a module's on top of it."""
 
-    def __init__(self, module: str | None = None) -> None:
+    def __init__(self) -> None:
         self._lib = _libbpf()
         self._btf = self._checked(self._lib.btf__load_vmlinux_btf(), "the kernel's BTF")
-        if module is not None:
-            split = self._lib.btf__load_module_btf(module.encode(), self._btf)
-            self._btf = self._checked(split, f"BTF of module {module}")
+
+    def of_module(self, module: str) -> Btf:
+        """The same with a module's types; the kernel's, which take a while to read, are shared."""
+        split = self._lib.btf__load_module_btf(module.encode(), self._btf)
+        both = Btf.__new__(Btf)
+        both._lib, both._btf = self._lib, self._checked(split, f"BTF of module {module}")
+        return both
 
     def _checked(self, pointer: int | None, what: str) -> int:
         # libbpf 0.x returns an errno as pointer, 1.x returns NULL.

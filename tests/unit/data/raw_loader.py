@@ -63,9 +63,9 @@ class Loaded(loader.Attacher):  # type: ignore[misc]
         return "fentry", [self._load(name, "test", bpf.PROG_TYPE_RAW_TRACEPOINT) for name in names]
 
 
-def offset_macros(request: dict[str, Any]) -> tuple[dict[str, int], None]:
+def types(headers: bool) -> Any:
     macros.update(loader.offsets.resolve(loader.offsets.Btf(), loader.offsets.KERNEL_OFFSETS) | MODULE)
-    return dict(macros), None
+    return loader.Types(dict(macros))
 
 
 def program_text(request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]) -> str:
@@ -97,7 +97,7 @@ def attach_all(attacher: Any, probes: list[dict[str, Any]]) -> Any:
 
 
 real_attach_all = loader._attach_all
-loader.Attacher, loader._offset_macros, loader._program_text = Loaded, offset_macros, program_text
+loader.Attacher, loader._types, loader._program_text = Loaded, types, program_text
 loader.Channel.send, loader._attach_all = send, attach_all
 loader.MAPS = (*loader.MAPS, "heap", "where", "buckets")
 if EVERY:
