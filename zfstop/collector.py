@@ -23,8 +23,6 @@ from zfstop.zfs.operations import mask_of
 
 _POLL_SECONDS = 0.05
 _WAIT_FOR_ZFS_SECONDS = 0.5
-#: Whole events kept in each second, for the detail of a row.
-KEEP_EVENTS = 250
 _TAP_CHUNKS = 64
 #: Younger calls in flight are no news.
 STUCK_NS = 1_000_000_000
@@ -33,12 +31,16 @@ STUCK_NS = 1_000_000_000
 class Collector:
     """A live :class:`zfstop.feed.Feed`.
 
-    With ``tap`` every event is also put, decoded, into a bounded queue; while that is full the collector waits,
-    the ring fills, and the kernel counts what is lost: a slow reader of ``trace`` is never lied to.
+    ``keep_events`` whole events of every second go into the history, which then must be short: a recording wants
+    them, the screen does not. With ``tap`` every event is also put, decoded, into a bounded queue; while that is
+    full the collector waits, the ring fills, and the kernel counts what is lost: a slow reader of ``trace`` is never
+    lied to.
     """
 
-    def __init__(self, controls: Controls, *, keep_events: int = KEEP_EVENTS, tap: bool = False) -> None:
-        self._history = History()
+    def __init__(
+        self, controls: Controls, *, keep_events: int = 0, seconds: int = 1800, tap: bool = False
+    ) -> None:
+        self._history = History(seconds)
         self._controls = controls
         self._asked = controls
         self._keep = keep_events

@@ -17,6 +17,8 @@ from zfstop.units import NS_PER_S
 
 #: Whole events kept in each second of a recording.
 KEEP_EVENTS = 5000
+#: How far the disk may fall behind before seconds are missing in the file.
+KEEP_SECONDS = 60
 _TICK_SECONDS = 0.2
 
 
@@ -25,7 +27,7 @@ def run_record(controls: Controls, path: str, for_ns: int | None, place: str) ->
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
-    collector = Collector(controls, keep_events=KEEP_EVENTS)
+    collector = Collector(controls, keep_events=KEEP_EVENTS, seconds=KEEP_SECONDS)
     collector.start()
     try:
         _wait_until_live(collector, ended)
@@ -62,6 +64,11 @@ def _write(collector: Collector, path: str, for_ns: int | None, place: str, ende
 
 def _copy(collector: Collector, writer: Writer, written: int) -> int:
     end = collector.history.end
-    for second in collector.history.between(written, end):
+    seconds = collector.history.between(written, end)
+    if missing := end - written - len(seconds):
+        print(
+            f"zfstop: {missing} seconds are missing in the recording: the disk was too slow", file=sys.stderr
+        )
+    for second in seconds:
         writer.append(second)
     return end

@@ -64,7 +64,7 @@ class _Output:
 class _Trace:
     def __init__(self, options: TraceOptions) -> None:
         self._options = options
-        self._collector = Collector(options.controls, keep_events=0, tap=True)
+        self._collector = Collector(options.controls, tap=True)
         self._lines: Lines = FORMATS[options.style](_wall_clock)
         self._output = _Output()
         self._printed = 0

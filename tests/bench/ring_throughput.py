@@ -25,7 +25,6 @@ from typing import Any
 
 import zfstop.kernel
 from zfstop.collector import _POLL_SECONDS as POLL
-from zfstop.collector import KEEP_EVENTS
 from zfstop.kernel import bpf, host
 from zfstop.kernel.accumulate import Accumulator
 from zfstop.kernel.names import Names
@@ -99,7 +98,7 @@ class Reader:
             text = b"file%d\0dir%d\0" % (number, number % 20)
             paths.add(PATH_STRUCT.pack(number, len(text), 0) + text)
         self._names = Names({0: PROBE}, paths, self._mounts)
-        self._second = Accumulator(KEEP_EVENTS)
+        self._second = Accumulator(0)
         self._begun = time.monotonic_ns()
 
     def look(self, last: bool = False) -> None:

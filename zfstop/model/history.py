@@ -111,8 +111,8 @@ class Second:
 class History:
     """The last ``capacity`` seconds. Positions count from the first second ever appended and never shift."""
 
-    def __init__(self, capacity: int = 1800, keep_groups: int = 400_000) -> None:
-        """``keep_groups`` bounds memory under a flood: the sum of groups over all seconds held."""
+    def __init__(self, capacity: int = 1800, keep_groups: int = 150_000) -> None:
+        """``keep_groups`` bounds memory under a flood, to about 75 MB: the sum of groups over all seconds held."""
         self._seconds: deque[Second] = deque()
         self._capacity = capacity
         self._keep_groups = keep_groups

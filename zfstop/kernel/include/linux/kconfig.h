@@ -1,2 +1,2 @@
-/* What bcc asks of a kernel's configuration. See README "No kernel headers" for why this tree exists. */
+/* What bcc asks of a kernel's configuration: it looks for this file to accept the tree, which spares the real one. */
 #define CONFIG_BPF_SYSCALL 1
