@@ -23,6 +23,8 @@ def no_module() -> Iterator[Callable[[], None]]:
             sh("zpool", "import", "-o", "cachefile=none", "-d", "/run/lab/disks", pool)
 
     sh("zpool", "export", "-a")
+    # Probes of the test before hold the module until the kernel has freed them.
+    until("the module is not in use", lambda: Path("/sys/module/zfs/refcnt").read_text().strip() == "0")
     sh("modprobe", "-r", "zfs")
     yield load
     if not Path("/sys/module/zfs").exists():
