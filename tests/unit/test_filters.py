@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zfstop.model.events import Key
 from zfstop.model.filters import within
 from zfstop.model.history import Second, Stats, Tally
@@ -55,6 +57,11 @@ def test_what_is_below_a_raised_threshold_is_hidden_and_a_lowered_one_brings_not
 def test_statistics_of_all_calls_follow_operations_and_datasets() -> None:
     assert within(SECOND, Controls(datasets=frozenset({"dozer"}))).tallies == (("read", "dozer", TALLY),)
     assert within(SECOND, Controls(ops=frozenset({"fsync"}))).tallies == (("fsync", "tank/data", TALLY),)
+
+
+def test_a_second_in_whose_middle_the_controls_came_shows_nothing_from_before() -> None:
+    raised = Controls(threshold_ns=50 * MS)
+    assert [who.pid for who, _ in within(replace(SECOND, controls=raised), raised).groups] == [2, 3]
 
 
 def test_counters_stay_as_they_were() -> None:

@@ -16,20 +16,15 @@ from zfstop.model.state import Controls
 def within(second: Second, controls: Controls) -> Second:
     """The second as far as it passes ``controls``.
 
-    A group is judged as a whole: with a higher threshold it stays if its longest call is long enough. All-calls
+    Also a second that says it was under these controls is looked through: they may have come in its middle. A group
+    is judged as a whole: with a higher threshold it stays if its longest call is long enough. All-calls
     statistics do not know processes, so a PID filter leaves them as they are.
     """
-    if second.controls == controls:
+    groups = tuple((key, stats) for key, stats in second.groups if _passes(key, stats, controls))
+    tallies = tuple(item for item in second.tallies if _wants_tally(item[0], item[1], controls))
+    if len(groups) == len(second.groups) and len(tallies) == len(second.tallies):
         return second
-    return replace(
-        second,
-        groups=tuple((key, stats) for key, stats in second.groups if _passes(key, stats, controls)),
-        tallies=tuple(
-            (op, dataset, tally)
-            for op, dataset, tally in second.tallies
-            if _wants_op(op, controls) and controls.wants_dataset(dataset)
-        ),
-    )
+    return replace(second, groups=groups, tallies=tallies)
 
 
 def _passes(key: Key, stats: Stats, controls: Controls) -> bool:
@@ -39,6 +34,10 @@ def _passes(key: Key, stats: Stats, controls: Controls) -> bool:
         and _wants_op(key.op, controls)
         and controls.wants_dataset(key.dataset)
     )
+
+
+def _wants_tally(op: str, dataset: str, controls: Controls) -> bool:
+    return _wants_op(op, controls) and controls.wants_dataset(dataset)
 
 
 def _wants_op(op: str, controls: Controls) -> bool:
