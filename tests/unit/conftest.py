@@ -18,7 +18,7 @@ from zfstop.recording import Meta, Recording
 
 # No time limits (the lab may share the machine), and no files beside the sources.
 settings.register_profile(
-    "zfstop", deadline=None, max_examples=80, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "zfstop", deadline=None, max_examples=40, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("zfstop")
 
