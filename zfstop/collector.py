@@ -24,6 +24,8 @@ from zfstop.zfs.operations import mask_of
 _POLL_SECONDS = 0.05
 _WAIT_FOR_ZFS_SECONDS = 0.5
 _TAP_CHUNKS = 64
+#: A dataset that is not mounted, new or renamed, is known after this time at the latest.
+_LIST_NS = 30_000_000_000
 #: Younger calls in flight are no news.
 STUCK_NS = 1_000_000_000
 
@@ -52,6 +54,7 @@ class Collector:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="zfstop-collector", daemon=True)
         self._datasets: tuple[str, ...] = ()
+        self._listed = (-1, 0)
         self.tap: queue.Queue[Sequence[Event]] | None = queue.Queue(_TAP_CHUNKS) if tap else None
         self.error: UserError | None = None
 
@@ -181,9 +184,12 @@ class Collector:
             self._apply(source, mounts, asked)
 
     def append(self, second: Second, mounts: Mounts) -> None:
-        """One second to the history."""
+        """One second to the history. Datasets are listed anew when mounts changed, and seldom else: a file each."""
         self._history.append(second)
-        self._datasets = known_datasets(mounts)
+        generation, listed_ns = self._listed
+        if mounts.generation != generation or second.mono_ns - listed_ns > _LIST_NS:
+            self._datasets = known_datasets(mounts)
+            self._listed = mounts.generation, second.mono_ns
 
     @property
     def keep(self) -> int:

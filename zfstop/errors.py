@@ -18,7 +18,6 @@ class Exit(IntEnum):
     NO_ZFS = 5
     LOCKDOWN = 6
     NO_KPROBES = 7
-    NO_TRACEFS = 8
     NO_BTF = 9
     LOAD_FAILED = 10
     NO_PROBE = 11
