@@ -24,6 +24,7 @@ class Exit(IntEnum):
     UNKNOWN_NAME = 12
     NO_TERMINAL = 13
     BAD_RECORDING = 14
+    NOT_READY = 15
 
 
 class UserError(Exception):

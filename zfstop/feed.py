@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from zfstop.model.history import History
+from zfstop.model.costs import Costs, Watch
+from zfstop.model.history import Timeline
 from zfstop.model.state import Controls, Host, ProbeReport, Status
+from zfstop.playback import Playback
 
 
 class Feed(Protocol):
     """All methods may be called from any thread and return at once."""
 
     @property
-    def history(self) -> History:
+    def history(self) -> Timeline:
         """Where the seconds go."""
+
+    @property
+    def playback(self) -> Playback | None:
+        """Where a replay stands; None for what happens now."""
 
     def status(self) -> Status:
         """Starting, live, demo, failed ... with words."""
@@ -38,6 +44,15 @@ class Feed(Protocol):
 
     def datasets(self) -> tuple[str, ...]:
         """Names of the mounted datasets, sorted; pools are their first parts."""
+
+    def costs(self) -> Costs:
+        """What the programs cost in the second counted last, while they are watched; and the process itself."""
+
+    def watch_costs(self, how: Watch) -> None:
+        """Begin or end to have costs counted; nobody counts them for nobody. In force when it returns."""
+
+    def ask_zfs(self) -> None:
+        """Somebody looks at what only the commands of ZFS know: have it asked anew; a recording cannot be asked."""
 
     def start(self) -> None:
         """Begin filling the history in the background."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from zfstop.errors import Exit, UserError
 from zfstop.model.aggregate import restrict
+from zfstop.model.costs import Costs, Watch
 from zfstop.model.events import is_unknown
 from zfstop.model.history import History, Second
 from zfstop.model.state import Controls, Host, Phase, ProbeReport, Status
@@ -18,7 +19,40 @@ from zfstop.units import format_threshold
 STARTS_OVER = "demo starts over"
 
 
-class Player:
+class Played:
+    """What a feed of a recording answers, whichever way it is played."""
+
+    def __init__(self, meta: Meta) -> None:
+        self._meta = meta
+        self._slots = {(probe.op, probe.symbol): slot for slot, probe in enumerate(meta.probes.attached)}
+
+    def host(self) -> Host:
+        """Where it was recorded."""
+        return self._meta.host
+
+    def probes(self) -> ProbeReport:
+        """What was measured then."""
+        return self._meta.probes
+
+    def costs(self) -> Costs:
+        """None: a recording holds calls, not what it cost to measure them."""
+        return Costs(note="not in a recording")
+
+    def watch_costs(self, how: Watch) -> None:
+        """There is nothing to watch."""
+
+    def ask_zfs(self) -> None:
+        """There is nobody to ask."""
+
+
+def refuse_below(floor_ns: int, controls: Controls) -> None:
+    """Raises UserError for a threshold below every one that was recorded with."""
+    if controls.threshold_ns < floor_ns:
+        floor = format_threshold(floor_ns)
+        raise UserError(Exit.USAGE, f"this recording holds nothing below {floor}", f"ask for {floor} or more")
+
+
+class Player(Played):
     """A feed.Feed that gives out the seconds of a recording, one in every second of real time."""
 
     def __init__(
@@ -36,38 +70,33 @@ class Player:
         ``clock`` gives seconds; ``wait`` pauses for some of them and returns True when the player is to end.
         Raises UserError for a recording without a single second.
         """
+        super().__init__(recording.meta)
         self._recorded = recording.seconds()
         if not self._recorded:
             raise UserError(Exit.BAD_RECORDING, "the recording holds no whole second")
-        self._meta = recording.meta
         self._loop, self._preload, self._autoplay = loop, preload, autoplay
         self._clock = clock
         self._ending = threading.Event()
         self._wait = wait or self._ending.wait
         self._history = History()
         self._lock = threading.Lock()
-        self._position = 0
+        self._position = self._last_ns = 0
         self._asked: Controls | None = None
         self._thread: threading.Thread | None = None
         self._floor_ns = min(second.controls.threshold_ns for second in self._recorded)
         self._datasets = _datasets(self._recorded)
-        self._slots = {
-            (probe.op, probe.symbol): slot for slot, probe in enumerate(recording.meta.probes.attached)
-        }
 
     @property
     def history(self) -> History:
         return self._history
 
+    @property
+    def playback(self) -> None:
+        """It cannot be held: what is played is the newest."""
+
     def status(self) -> Status:
         """DEMO, with a note where and when it was recorded."""
-        return Status(Phase.DEMO, _origin(self._meta))
-
-    def host(self) -> Host:
-        return self._meta.host
-
-    def probes(self) -> ProbeReport:
-        return self._meta.probes
+        return Status(Phase.DEMO, origin(self._meta))
 
     def controls(self) -> Controls:
         """What was asked for last; before that, what the newest second was recorded with."""
@@ -79,11 +108,7 @@ class Player:
 
         Raises UserError for a threshold below every one that was recorded with.
         """
-        if controls.threshold_ns < self._floor_ns:
-            floor = format_threshold(self._floor_ns)
-            raise UserError(
-                Exit.USAGE, f"this recording holds nothing below {floor}", f"ask for {floor} or more"
-            )
+        refuse_below(self._floor_ns, controls)
         with self._lock:
             self._asked = controls
 
@@ -129,15 +154,21 @@ class Player:
     def _next(self) -> Second:
         second = self._recorded[self._position % len(self._recorded)]
         again = self._position and self._position % len(self._recorded) == 0
+        if second.mono_ns - second.length_ns != self._last_ns:
+            # The first again, or seconds are missing: what was counted until now does not go on here.
+            self._history.clear_slots()
+        self._last_ns = second.mono_ns
         self._position += 1
         if self._asked is not None and self._asked != second.controls:
             second = restrict(second, self._asked, self._slots)
         return replace(second, notes=(STARTS_OVER, *second.notes)) if again else second
 
 
-def _origin(meta: Meta) -> str:
+def origin(meta: Meta, minutes: bool = False) -> str:
+    """Where and when it was recorded, in words; with the time of day or without."""
+    when = meta.started.replace("T", " ")[: 16 if minutes else 10]
     where = f"in {meta.place}" if meta.place else f"on {meta.host.name}"
-    return f"recorded {meta.started[:10]} {where}, Linux {meta.host.kernel}, OpenZFS {meta.host.zfs}"
+    return f"recorded {when} {where}, Linux {meta.host.kernel}, OpenZFS {meta.host.zfs}"
 
 
 def _datasets(seconds: tuple[Second, ...]) -> tuple[str, ...]:

@@ -10,9 +10,13 @@ from datetime import datetime
 
 from zfstop.collector import Collector
 from zfstop.errors import Exit
+from zfstop.inquiry import Inquiry
+from zfstop.model.relief import Limits
 from zfstop.model.state import Controls, Phase
+from zfstop.observer import Observer
 from zfstop.recording import Meta, Writer
 from zfstop.text import visible
+from zfstop.trace import ReliefTeller
 from zfstop.units import NS_PER_S
 
 #: Whole events kept in each second of a recording.
@@ -22,12 +26,15 @@ KEEP_SECONDS = 60
 _TICK_SECONDS = 0.2
 
 
-def run_record(controls: Controls, path: str, for_ns: int | None, place: str) -> int:
+def run_record(
+    controls: Controls, path: str, for_ns: int | None, place: str, limits: Limits | None = None
+) -> int:
     """Record until interrupted or for ``for_ns``; returns the exit status. Raises UserError."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
-    collector = Collector(controls, keep_events=KEEP_EVENTS, seconds=KEEP_SECONDS)
+    observer = Observer(Inquiry())
+    collector = Collector(controls, limits, keep_events=KEEP_EVENTS, seconds=KEEP_SECONDS, observer=observer)
     collector.start()
     try:
         _wait_until_live(collector, ended)
@@ -50,11 +57,12 @@ def _write(collector: Collector, path: str, for_ns: int | None, place: str, ende
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     meta = Meta(collector.host(), started, place, collector.probes())
     deadline = None if for_ns is None else time.monotonic() + for_ns / NS_PER_S
-    written = 0
+    written, relief = 0, ReliefTeller()
     with Writer(path, meta) as writer:
         print(f"zfstop: recording into {visible(path)}", file=sys.stderr, flush=True)
         while collector.running and not ended.wait(_TICK_SECONDS):
             written = _copy(collector, writer, written)
+            relief.say(collector.told)
             if deadline is not None and time.monotonic() >= deadline:
                 break
         collector.stop()

@@ -9,15 +9,19 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from zfstop.collector import Collector
 from zfstop.errors import Exit
 from zfstop.export.lines import FORMATS, Lines, per_operation
+from zfstop.inquiry import Inquiry
+from zfstop.model.books import by_operation, sentence, together
 from zfstop.model.events import Event
 from zfstop.model.percentiles import summarize
+from zfstop.model.relief import Limits
 from zfstop.model.state import Controls, Phase
+from zfstop.observer import Observer
 from zfstop.units import NS_PER_S
 
 _TICK_SECONDS = 0.1
@@ -25,12 +29,17 @@ _TICK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """What ``trace`` was asked for; ``for_ns`` and ``count`` None mean until interrupted."""
+    """What ``trace`` was asked for; ``for_ns`` and ``count`` None mean until interrupted.
+
+    ``state``: a line on the state of ZFS every second too; only JSON has one.
+    """
 
     controls: Controls
     style: str
     for_ns: int | None
     count: int | None
+    state: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 class _Output:
@@ -61,14 +70,32 @@ class _Output:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class ReliefTeller:
+    """Says on stderr what is measured less for now: each sentence once while it stays."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str, ...] = ()
+
+    def say(self, notes: tuple[str, ...]) -> None:
+        """These are true now."""
+        for note in notes:
+            if note not in self._told:
+                print(f"zfstop: {note}", file=sys.stderr, flush=True)
+        self._told = notes
+
+
 class _Trace:
     def __init__(self, options: TraceOptions) -> None:
         self._options = options
-        self._collector = Collector(options.controls, tap=True)
+        observer = Observer(Inquiry()) if options.state else None
+        self._collector = Collector(options.controls, options.limits, tap=True, observer=observer)
+        self._seconds = 0
         self._lines: Lines = FORMATS[options.style](_wall_clock)
         self._output = _Output()
         self._printed = 0
         self._interrupted = False
+        self._said = ""
+        self._relief = ReliefTeller()
         self._begun = time.monotonic_ns()
 
     def run(self) -> int:
@@ -91,18 +118,25 @@ class _Trace:
         self._interrupted = True
 
     def _wait_until_live(self) -> bool:
-        said = ""
         while not self._interrupted and self._output.open and self._collector.running:
-            status = self._collector.status()
-            if status.phase is Phase.LIVE:
+            if self._collector.status().phase is Phase.LIVE:
                 return True
-            if status.phase is Phase.WAITING and status.note != said:
-                said = status.note
-                remedy = f" (to mend it: {status.problem.remedy})" if status.problem else ""
-                print(f"zfstop: {said}{remedy}", file=sys.stderr, flush=True)
+            self._say()
             self._output.check()
             time.sleep(0.02)
         return self._collector.status().phase is Phase.LIVE
+
+    def _say(self) -> None:
+        """A word on stderr, once, when nothing can be traced, and when it can again."""
+        status = self._collector.status()
+        if status.phase is Phase.WAITING and status.note != self._said:
+            self._said = status.note
+            remedy = f" (to mend it: {status.problem.remedy})" if status.problem else ""
+            print(f"zfstop: {status.note}{remedy}", file=sys.stderr, flush=True)
+        elif status.phase is Phase.LIVE and self._said:
+            self._said = ""
+            print("zfstop: attached", file=sys.stderr, flush=True)
+        self._relief.say(self._collector.told)
 
     def _begin(self) -> None:
         collector = self._collector
@@ -118,12 +152,15 @@ class _Trace:
             if left <= 0:
                 return
             self._print(self._take(left))
+            self._print_states()
+            self._say()
             self._output.check()
 
     def _print_rest(self) -> None:
         """What the ring still held at the end, then the summary."""
         while self._output.open and (self._collector.running or not self._empty()):
             self._print(self._take(0.02))
+        self._print_states()
         if not self._output.open:
             return
         history = self._collector.history
@@ -137,11 +174,22 @@ class _Trace:
         }
         stuck = [self._lines.in_flight(call) for second in history.last(1) for call in second.stuck]
         self._output.write([line for line in stuck if line])
-        tail = self._lines.tail(counts, per_op, calls)
+        books = by_operation(ops, history.books())
+        tail = self._lines.tail(counts, per_op, calls, books)
         self._output.write([tail] if tail and ops else [])
         if counts.losses:
             print(f"zfstop: lost {counts.lost} events (ring full), {counts.full} (in-flight map full), "
                   f"{counts.rejected} rejected", file=sys.stderr)  # fmt: skip
+        if ops and self._options.style != "json":
+            print(f"zfstop: {sentence(together(books.values()))}", file=sys.stderr)
+
+    def _print_states(self) -> None:
+        """Of the seconds that are new."""
+        history = self._collector.history
+        fresh = history.between(self._seconds, history.end)
+        self._seconds += len(fresh)
+        lines = (self._lines.state(second.zfs, second.mono_ns) for second in fresh if second.zfs is not None)
+        self._output.write([line for line in lines if line])
 
     def _empty(self) -> bool:
         return self._collector.tap is None or self._collector.tap.empty()

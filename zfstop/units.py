@@ -34,6 +34,14 @@ def parse_time(text: str, default_unit: str) -> int:
     return int(exact.to_integral_value(ROUND_CEILING))
 
 
+def parse_share(text: str) -> float:
+    """``"2%"`` or ``"2"`` -> 0.02, of one CPU. Raises ValueError with a sentence."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{0,6})?|\.\d{1,6})\s*%?", text.strip(), re.ASCII)
+    if match is None or not float(match[1]):
+        raise ValueError(f"'{_quoted(text)}' is not a share of a CPU; write a percentage such as 2% or 0.5%")
+    return float(match[1]) / 100
+
+
 def _quoted(text: str) -> str:
     return fit(visible(text[:40]), 40).rstrip()
 

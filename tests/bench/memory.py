@@ -26,7 +26,7 @@ from pathlib import Path
 STEPS = 5
 
 
-def memory(pid: int) -> dict[str, float]:
+def memory(pid: int | str) -> dict[str, float]:
     """Rss, Pss and the private part in MB."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = {name: int(kb) / 1024 for name, kb in re.findall(r"^(\w+): +(\d+) kB", text, re.MULTILINE)}

@@ -43,16 +43,15 @@ int generate(u64 *ctx)
       lost++;
       continue;
     }
+    __builtin_memset(event, 0, sizeof(*event)); /* whatever else a record has */
     number = from + i;
     event->ts_ns = now;
     event->latency_ns = 10000000 + (number & 1023) * 70001;
     event->offset = number << 12;
     event->size = 4096;
     event->result = (number & 255) ? 4096 : -5;
-    event->ino = number % keys;
     event->path_id = number % keys + 1;
     event->cgroup = 26;
-    __builtin_memset(event->comm, 0, sizeof(event->comm));
     event->comm[0] = 'f', event->comm[1] = 'i', event->comm[2] = 'o';
     event->pid = 1000 + number % keys % 50;
     event->dev = 57;
@@ -61,7 +60,8 @@ int generate(u64 *ctx)
     event->flags = 0;
     event->tid = 1000;
     event->bucket = 300 + (number & 63);
-    event->spare = 0;
+    event->known = 1;
+    ((unsigned short *)event->waits)[number & 7] = 50000; /* most of it for one cause */
     events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
     done++;
   }
@@ -82,12 +82,14 @@ class Event(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_uint64) for name in ("ts_ns", "latency_ns", "offset", "size")),
         ("result", ctypes.c_int64),
-        *((name, ctypes.c_uint64) for name in ("ino", "path_id", "cgroup")),
+        *((name, ctypes.c_uint64) for name in ("target", "path_id", "cgroup")),
         ("comm", ctypes.c_char * 16),
         *((name, ctypes.c_uint32) for name in ("pid", "dev", "uid")),
         *((name, ctypes.c_uint16) for name in ("slot", "flags")),
         ("tid", ctypes.c_uint32),
-        *((name, ctypes.c_uint16) for name in ("bucket", "spare")),
+        *((name, ctypes.c_uint16) for name in ("bucket", "known")),
+        ("waits", ctypes.c_char * 16),
+        ("slept_in", ctypes.c_uint64),
     ]
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import zfstop.kernel
+from zfstop.callers import Callers
 from zfstop.collector import _POLL_SECONDS as POLL
 from zfstop.kernel import bpf, host
 from zfstop.kernel.accumulate import Accumulator
@@ -90,27 +91,34 @@ class Remote:
 class Reader:
     """What the collector's thread does with the ring, and no more."""
 
-    def __init__(self, ring: Ring, keys: int) -> None:
+    def __init__(self, ring: Ring, keys: int, keep: int = 0) -> None:
         self.ring, self.history, self.received = ring, History(), 0
         self._mounts = Mounts()
         paths = Paths(lambda ids: None, 1_000_000)
         for number in range(1, keys + 1):
             text = b"file%d\0dir%d\0" % (number, number % 20)
             paths.add(PATH_STRUCT.pack(number, len(text), 0) + text)
-        self._names = Names({0: PROBE}, paths, self._mounts)
-        self._second = Accumulator(0)
+        self._names = Names({0: PROBE}, paths, self._mounts, Callers())
+        self._second = Accumulator(keep)
         self._begun = time.monotonic_ns()
+
+    @property
+    def count(self) -> int:
+        """Records of the second that has not ended."""
+        return self._second.count
 
     def look(self, last: bool = False) -> None:
         """One turn of the loop."""
         for chunk in self.ring.fixed(RECORD_BYTES):
             self._second.add(chunk)
+            self._second.name_new(self._names)
         now = time.monotonic_ns()
         if not last and now - self._begun < 1_000_000_000:
             return
         self.received += self._second.count
         count = self._second.count
         groups, events, thinned = self._second.close(self._names)
+        self._names.end_second()
         slots = (Counts(entered=count, returned=count, seen=count),)
         self.history.append(
             Second(time.time(), now, now - self._begun, Controls(), groups, events, thinned, slots)

@@ -48,14 +48,22 @@ finish() { kill -INT "$1"; sleep 1; kill -TERM "$1" 2>/dev/null; wait "$1" 2>/de
 
 printf '%-34s%9s%9s%9s%9s\n' 'instructions a call' read write open stat
 measure 'nothing attached'
-zfstop trace 10ms --format json >z.out 2>&1 & tool=$!
-ready z.out '"start"'
-measure "zfstop ($(grep -o '"kind":"[a-z/ ]*"' z.out | head -1 | cut -d'"' -f4))"
-finish $tool
-ZFSTOP_ATTACH=kprobe zfstop trace 10ms --format json >k.out 2>&1 & tool=$!
-ready k.out '"start"'
-measure 'zfstop (kprobe pair)'
-finish $tool
+# The functions that the others trace too, then all that zfstop traces unless told otherwise: close and stat cost then.
+zfstop_with() {
+    zfstop trace 10ms --format json "${@:2}" >z.out 2>&1 & tool=$!
+    ready z.out '"start"'
+    sysctl -q kernel.bpf_stats_enabled=${STATS:-0}
+    measure "$1 ($(grep -o '"kind":"[a-z/ ]*"' z.out | head -1 | cut -d'"' -f4))"
+    sysctl -q kernel.bpf_stats_enabled=0
+    finish $tool
+}
+zfstop_with 'zfstop, same four' --op read,write,open,fsync
+ZFSTOP_ATTACH=kprobe zfstop_with 'zfstop, same four' --op read,write,open,fsync
+# What the meter, the classes dialog and a budget have the kernel do: time every run of every program.
+STATS=1 zfstop_with 'costs counted' --op read,write,open,fsync
+STATS=1 ZFSTOP_ATTACH=kprobe zfstop_with 'costs counted' --op read,write,open,fsync
+zfstop_with 'zfstop, default'
+ZFSTOP_ATTACH=kprobe zfstop_with 'zfstop, default'
 pair='BEGIN { printf("ready\n"); }'
 for f in zpl_iter_read zpl_iter_write zpl_open zpl_fsync; do
   kpair="${kpair:-$pair} kprobe:$f { @s[tid] = nsecs; } kretprobe:$f /@s[tid]/ { \$d = nsecs - @s[tid]; delete(@s[tid]); }"

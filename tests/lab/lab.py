@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The lab: zfstop on real OpenZFS, in a virtual machine.
 
+    lab.py list                              the suites, and whether their images are built
     lab.py build SUITE                       make the image (once; 5 to 10 minutes)
     lab.py run   SUITE [-- PYTEST ARGUMENTS] install the checkout in it and run the lab's tests
     lab.py exec  SUITE -- COMMAND ...        run a shell command in the same prepared machine
@@ -8,6 +9,8 @@
 
 In the guest: the pools tank and dozer, zfstop on the PATH, $LAB_WORKLOAD the program that makes known calls,
 $LAB_OUT the directory that comes back to this machine.
+
+Suites: bookworm (kernel 6.1, OpenZFS 2.1; its module has no BTF: kprobes only), trixie (6.12, 2.3), forky (7.2, 2.4).
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ def main() -> int:
 
 
 def _do(arguments: argparse.Namespace) -> int:
+    if arguments.command == "list":
+        for suite in suites.SUITES.values():
+            print(suite.name, "built" if images.locate(suite).exists() else "missing")
+        return 0
     image = images.build(suites.find(arguments.suite))
     match arguments.command:
         case "build":
@@ -54,7 +61,7 @@ def _do(arguments: argparse.Namespace) -> int:
 def _exec(image: images.Image, arguments: argparse.Namespace) -> int:
     out = arguments.out or sessions.RESULTS / f"lab-{arguments.suite}-exec"
     command = ["bash", "-c", " ".join(arguments.words)]
-    return sessions.execute(image, command, out, arguments.timeout, arguments.ruler)
+    return sessions.execute(image, command, out, arguments.timeout, arguments.ruler, arguments.cpus)
 
 
 def _run(image: images.Image, arguments: argparse.Namespace) -> int:
@@ -81,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list")
     for name in ("build", "run", "exec", "shell"):
         command = commands.add_parser(name)
         command.add_argument("suite", help=", ".join(suites.SUITES))
@@ -94,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
             )
             command.add_argument(
                 "--ruler", action="store_true", help="clocks count instructions (slower; see lab.md)"
+            )
+            command.add_argument(
+                "--cpus", type=int, default=1, help="how many CPUs take turns with --ruler (1)"
             )
     return parser
 

@@ -1,6 +1,7 @@
-"""Runs the lab's tests in the virtual machine, as one test of the host.
+"""Runs the lab's tests in the virtual machine, as one test of the host for each suite.
 
-ZFSTOP_LAB unset: when an image and qemu are there; 1: always, and failing to is a failure; 0: never.
+ZFSTOP_LAB unset: the suites whose image is there, where qemu is; 1: always, and failing to is a failure; 0: never.
+ZFSTOP_LAB_SUITES: which ones, all by default.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zlab import images, sessions, suites
 from zlab.errors import LabError
 
 HERE = Path(__file__).parent
-SUITES = os.environ.get("ZFSTOP_LAB_SUITES", "trixie").split()
+SUITES = os.environ.get("ZFSTOP_LAB_SUITES", " ".join(suites.SUITES)).split()
 
 
 def reason_to_skip(suite: str) -> str:
@@ -59,6 +60,7 @@ def test_an_image_is_of_its_recipe() -> None:
     assert len(keys) == len(suites.SUITES)
     suite = suites.find("trixie")
     assert suites.Suite("trixie", ("--another",)).key() != suite.key() == suites.Suite("trixie").key()
+    assert suites.Suite("trixie", packages=("another",)).key() != suite.key()
 
 
 def test_an_unknown_suite_lists_the_known_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -20,3 +21,11 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def seldom_collected() -> None:
+    """What is imported stays: the collector need not look at it again after every few widgets."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from driving import shown
-from fake_feed import busy_feed
+from fake_feed import FakeFeed, busy_feed
 
 from zfstop.errors import Exit, UserError
 from zfstop.model.state import Controls, Phase, Status
@@ -24,27 +24,31 @@ async def test_plus_equals_and_minus_step_the_threshold_1_2_5() -> None:
         assert "slow >= 5ms" in screen.text
 
 
-@pytest.mark.parametrize(
-    ("typed", "ns"), [("250us", 250_000), ("10ms", 10_000_000), ("1s", 10**9), ("0", 0), ("7", 7_000_000)]
-)
-async def test_a_threshold_can_be_typed_with_its_unit(typed: str, ns: int) -> None:
-    feed = busy_feed()
+async def test_a_threshold_can_be_typed_with_its_unit() -> None:
+    feed = FakeFeed()
     async with shown(feed) as screen:
-        await screen.press("t")
-        await screen.type(typed)
-        assert feed.controls().threshold_ns == ns
-        assert not isinstance(screen.app.screen, Ask)
+        for typed, ns in (
+            ("250us", 250_000),
+            ("10ms", 10_000_000),
+            ("1s", 10**9),
+            ("0", 0),
+            ("7", 7_000_000),
+        ):
+            await screen.press("t")
+            await screen.type(typed)
+            assert feed.controls().threshold_ns == ns
+            assert not isinstance(screen.app.screen, Ask)
 
 
-@pytest.mark.parametrize("typed", ["", "x", "10 parsecs", "-1", "9999h", "[b]"])
-async def test_a_bad_threshold_gets_one_sentence_and_the_input_stays(typed: str) -> None:
-    feed = busy_feed()
+async def test_a_bad_threshold_gets_one_sentence_and_the_input_stays() -> None:
+    feed = FakeFeed()
     async with shown(feed) as screen:
         await screen.press("t")
-        await screen.type(typed)
-        assert isinstance(screen.app.screen, Ask)
-        assert f"'{typed}' is" in screen.text
-        assert feed.controls() == Controls()
+        for typed in ("", "x", "10 parsecs", "-1", "9999h", "[b]"):
+            await screen.type(typed)
+            assert isinstance(screen.app.screen, Ask)
+            assert f"'{typed}' is" in screen.text
+            assert feed.controls() == Controls()
 
 
 async def test_what_the_feed_refuses_is_said_and_the_input_stays() -> None:
@@ -71,14 +75,21 @@ async def test_processes_can_be_chosen_are_shown_and_cleared_with_one_key() -> N
         assert "pid all" in screen.text
 
 
-@pytest.mark.parametrize("typed", ["abc", "0", "-5", "12,x", "99999999", "²"])
-async def test_a_bad_pid_gets_one_sentence(typed: str) -> None:
-    feed = busy_feed()
+async def test_a_bad_pid_gets_one_sentence() -> None:
+    feed = FakeFeed()
     async with shown(feed) as screen:
         await screen.press("P")
-        await screen.type(typed)
-        assert "is not a process number" in screen.text
-        assert feed.controls() == Controls()
+        for typed, named in (
+            ("abc", "abc"),
+            ("0", "0"),
+            ("-5", "-5"),
+            ("12,x", "x"),
+            ("99999999",) * 2,
+            ("²",) * 2,
+        ):
+            await screen.type(typed)
+            assert f"'{named}' is not a process number" in screen.text
+            assert feed.controls() == Controls()
 
 
 @pytest.mark.parametrize(("phase", "warned"), [(Phase.LIVE, True), (Phase.DEMO, False)])

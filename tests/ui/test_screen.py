@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from textual.geometry import Region
 from zfstop.model.history import History
 from zfstop.model.state import Controls, Phase, Problem, Rejected, Status
 from zfstop.ui.actions import actions
+from zfstop.ui.panels import _Pages
 
 SIZES = [(20, 5), (24, 8), (40, 10), (60, 12), (60, 16), (80, 24), (100, 30), (120, 40), (200, 50), (300, 90)]
 
@@ -61,11 +63,17 @@ async def test_at_60_columns_who_and_what_is_still_there() -> None:
 
 async def test_columns_give_way_in_a_fixed_order() -> None:
     gone = []
-    for width in (127, 126, 112, 100, 92, 70, 58, 54, 44, 34):  # one cell is kept for the scrollbar
-        async with shown(width=width, height=30) as screen:
+    widths = (177, 176, 154, 142, 136, 128, 119, 88, 69, 58, 54, 44, 34)  # one cell is kept for the scrollbar
+    async with shown(width=widths[0], height=30) as screen:
+        for width in widths:
+            await screen.pilot.resize_terminal(width, 30)
             gone.append([column.header for column in screen.app.main.table.columns])
+            assert len(screen.table[0]) <= width
     lost = [set(before) - set(after) for before, after in pairwise(gone)]
-    assert lost == [{"ERR"}, {"TREND"}, {"P50"}, {"SIZE"}, {"N/s"}, {"P99"}, {"COMM"}, {"PID"}, {"OP"}]
+    order = [
+        "ERR", "WHERE", "P50", "SIZE", "SHARES", "TREND", "N/s", "WHY", "P99", "COMM", "PID", "OP",
+    ]  # fmt: skip
+    assert lost == [{name} for name in order]
 
 
 async def test_the_selected_row_stays_selected_while_values_move() -> None:
@@ -75,6 +83,9 @@ async def test_the_selected_row_stays_selected_while_values_move() -> None:
         assert "f1" in screen.selected
         feed.history.append(waiting(0, 0, 900, at=1))
         await screen.look()
+        assert order(screen) == ["f0", "f1", "f2"], "the order holds: see test_order.py"
+        assert "f1" in screen.selected
+        await screen.press("r", "r")
         assert order(screen) == ["f2", "f0", "f1"]
         assert "f1" in screen.selected
 
@@ -137,7 +148,7 @@ async def test_only_lines_that_changed_are_drawn(monkeypatch: pytest.MonkeyPatch
         screen.app.draw()
         assert drawn == []
         frame = screen.app.lens.frame(80)
-        frame.rows[2].errors = 1
+        frame.rows[2].total_ns += 10**9
         table.show(frame, [])
         assert [region.y for region in drawn] == [3]
 
@@ -183,16 +194,52 @@ async def test_grouping_goes_round_and_never_shows_one_of_several_as_if_it_were_
         assert "2 ops" in screen.table[1]
         assert "2 pids" in screen.table[1]
         assert "2 names" in screen.table[1]
-        await screen.press("g", "g")
+        await screen.press(*["g"] * 5)
         assert "by operation" in screen.text
-        await screen.press("g")
+        await screen.press("g", "g", "g")
         assert "by process/file" in screen.text
+
+
+@pytest.mark.parametrize("width", [44, 80, 120])
+async def test_grouped_by_where_each_owner_is_a_row_that_names_it(width: int) -> None:
+    groups = [
+        (key("read", 1, path="x", where="docker:3f9a1c2b4d5e"), stats(50 * MS)),
+        (key("write", 2, path="y", where="docker:3f9a1c2b4d5e"), stats(40 * MS)),
+        (key("write", 3, path="y"), stats(20 * MS)),
+        (key("write", 4, path="z", where="lxc:web1"), stats(10 * MS)),
+    ]
+    async with shown(FakeFeed([second(groups)]), width=width) as screen:
+        await screen.press(*["g"] * 6)
+        assert "WHERE" in screen.table[0]
+        wanted = ["docker:", " - ", "lxc:web1"]
+        assert all(owner in row for owner, row in zip(wanted, screen.table[1:4], strict=True))
+        assert screen.table[1].rstrip().endswith("files")
+
+
+async def test_at_80_columns_the_details_say_where_and_both_pids() -> None:
+    boxed = key("fsync", 2431, "postgres", where="docker:3f9a1c2b4d5e", inner_pid=17)
+    async with shown(FakeFeed([second([(boxed, stats(50 * MS))])])) as screen:
+        assert "WHERE" not in screen.table[0]
+        assert "fsync by postgres 2431 (17 inside)  in docker:3f9a1c2b4d5e" in screen.text
+
+
+async def test_where_is_sorted_by_and_several_owners_are_counted() -> None:
+    groups = [
+        (key("read", 1, path="x", where="lxc:web1"), stats(50 * MS)),
+        (key("read", 1, path="y", where="a.service"), stats(40 * MS)),
+    ]
+    async with shown(FakeFeed([second(groups)]), width=160) as screen:
+        x = screen.table[0].index("WHERE") + 1
+        await screen.pilot.click("#table", offset=(x, 0))
+        assert ["a.service" in screen.table[1], "lxc:web1" in screen.table[2]] == [True, True]
+        await screen.press("g")
+        assert "2 owners" in screen.table[1]
 
 
 async def test_the_selection_goes_along_when_grouped_otherwise() -> None:
     async with shown() as screen:
         await screen.press("down", "down", "g")
-        assert "qemu-vm102" in screen.selected
+        assert " 9120 qemu-vm" in screen.selected
 
 
 async def test_the_window_goes_through_10_60_and_300_seconds() -> None:
@@ -235,7 +282,7 @@ async def test_a_pause_outlasts_the_history() -> None:
         for at in range(90, 90 + 150):
             feed.history.append(second((), at))
             screen.app.look()
-        await screen.press("g", "g", "g", "g", "g")
+        await screen.press(*["g"] * 10)
         assert screen.table == before
         assert "PAUSED 02:30" in screen.text
 
@@ -334,13 +381,47 @@ async def test_an_empty_table_says_why() -> None:
         assert "x  clears the filters" in screen.text
 
 
-async def test_help_tells_every_key() -> None:
-    async with shown(width=120, height=60) as screen:
+async def read_help(screen: Screen) -> list[str]:
+    """All its lines, got at by PgDn alone."""
+    found: dict[int, str] = {}
+    while True:
+        first, last, total = place = screen.app.screen.query_one(_Pages).place()
+        visible = [line[: screen.app.size.width - 3] for line in screen.lines[2:-1]]
+        found |= zip(range(first, last + 1), visible, strict=True)
+        if last == total:
+            return [found[y] for y in range(1, total + 1)]
+        assert "PgDn" in screen.lines[-1], "it is said that there is more"
+        await screen.press("pagedown")
+        assert screen.app.screen.query_one(_Pages).place() > place
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "columns"), [(20, 12, 1), (60, 16, 1), (80, 24, 1), (120, 40, 2), (200, 60, 3)]
+)
+async def test_help_tells_every_key_at_every_size(width: int, height: int, columns: int) -> None:
+    async with shown(width=width, height=height) as screen:
         await screen.press("?")
+        lines = await read_help(screen)
+        assert "PgDn" not in screen.lines[-1]
+        starts = [lines[0].index(head) for head in re.findall(r"\S+(?: \S+)*", lines[0])]
+        assert len(starts) == columns
+        read = "".join(line[a:b] for a, b in pairwise((*starts, width)) for line in lines)
+        told = "".join(read.split())
         for action in actions():
-            assert action.text in screen.text
+            assert "".join(f"{action.shown}{action.text}".split()) in told
+        assert "WAITsecondswaitedpersecond:themeannumberofthreadsthatwereblocked" in told
         await screen.press("escape")
-        assert "WAIT▼" in screen.text
+        assert " LIVE " in screen.text
+
+
+async def test_help_is_divided_anew_when_the_terminal_changes() -> None:
+    async with shown(width=120, height=40) as screen:
+        await screen.press("?")
+        assert "lines 1-37 of" in screen.lines[-1]
+        await screen.pilot.resize_terminal(200, 60)
+        assert screen.lines[-1].strip() == "Esc closes"
+        await screen.pilot.resize_terminal(60, 16)
+        assert "lines 1-13 of" in screen.lines[-1]
 
 
 async def test_the_symbols_panel_tells_what_is_attached_and_what_is_not_and_why() -> None:
@@ -348,7 +429,8 @@ async def test_the_symbols_panel_tells_what_is_attached_and_what_is_not_and_why(
     async with shown(feed, width=120, height=40) as screen:
         await screen.press("S")
         line = next(line for line in screen.lines if "zpl_iter_read" in line)
-        assert line.split() == ["read", "zpl_iter_read", "zfs", "kiocb", "fentry/fexit", "2,000"]
+        assert line.split() == ["read", "zpl_iter_read", "kiocb", "fentry/fexit", "2,000"]
+        assert "all: module zfs" in screen.text
         assert "zpl_fsync.isra.0  suffix variant: its arguments are not known" in screen.text
         assert "zfs.ko has type information (BTF)" in screen.text
         feed.history.append(second((), 1))

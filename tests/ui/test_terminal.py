@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -23,25 +24,30 @@ _PROGRAM = """
 import sys
 sys.path.insert(0, {here!r})
 from fake_feed import busy_feed
+from zfstop.config.settings import Settings
 from zfstop.ui.app import ZfstopApp
-app = ZfstopApp(busy_feed())
-app.run()
+app = ZfstopApp(busy_feed(), settings=Settings({settings}))
+app.run(mouse=app.mouse)
 sys.exit(app.return_code)
 """
 #: Far more than it takes; only a hang reaches it.
-_PATIENCE_S = 30
+_PATIENCE_S = 120
 
 
 class Child:
     """The app in a pty of its own."""
 
-    def __init__(self, ignore_hangup: bool = False) -> None:
-        program = _PROGRAM.format(here=str(Path(__file__).parent))
+    def __init__(
+        self, ignore_hangup: bool = False, settings: str = "", term: str = "xterm-256color", **environ: str
+    ) -> None:
+        """``settings`` are arguments as in Python, ``environ`` is added to the environment."""
+        program = _PROGRAM.format(here=str(Path(__file__).parent), settings=settings)
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             if ignore_hangup:
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            os.environ["TERM"] = "xterm-256color"
+            os.environ.pop("COLORTERM", None)
+            os.environ.update(environ, TERM=term)
             os.execv(sys.executable, [sys.executable, "-c", program])
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.output = b""
@@ -100,6 +106,73 @@ def test_q_and_ctrl_c_quit(keys: bytes) -> None:
     child.read_until(b"postgres")
     os.write(child.master, keys)
     assert child.status(reading=True) == 0
+
+
+#: Parameters of "select graphic rendition" that are about colours, and those of more than the first 16.
+_RENDITION = re.compile(rb"\x1b\[([\d;]*)m")
+_MANY_COLOURS = re.compile(r"(^|;)[34]8;[25]")
+
+
+def renditions(output: bytes) -> set[str]:
+    """All that were asked for."""
+    return {text.decode() for text in _RENDITION.findall(output)}
+
+
+def coloured(rendition: str) -> bool:
+    numbers = [int(number or 0) for number in rendition.split(";")]
+    return any(30 <= number % 60 <= 49 and number not in (39, 49) for number in numbers)
+
+
+def drawn(**options: str) -> bytes:
+    """What was sent until the screen was there and had been quit."""
+    child = Child(**options)  # type: ignore[arg-type]
+    child.read_until(b"postgres")
+    child.read_until(b"quit")
+    os.write(child.master, b"q")
+    assert child.status(reading=True) == 0
+    return child.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"NO_COLOR": "1"}, {"term": "vt100"}, {"term": "vt220", "settings": "theme='light', ascii=True"}],
+    ids=["NO_COLOR", "vt100", "vt220"],
+)
+def test_without_colours_no_colour_is_sent_and_nothing_is_missing(options: dict[str, str]) -> None:
+    output = drawn(**options)
+    told = renditions(output)
+    assert not [rendition for rendition in told if coloured(rendition)]
+    # Bold, underlined and reverse carry what colour carries.
+    assert {"1", "7"} <= {number for rendition in told for number in rendition.split(";")}
+    assert output.isascii() is ("settings" in options)
+
+
+def test_the_console_of_linux_gets_its_own_colours_only() -> None:
+    told = renditions(drawn(term="linux"))
+    assert any(coloured(rendition) for rendition in told)
+    assert not [rendition for rendition in told if _MANY_COLOURS.search(rendition)]
+
+
+def test_a_character_set_without_our_glyphs_gets_ascii_instead_of_nothing() -> None:
+    assert drawn(PYTHONIOENCODING="latin-1").isascii()
+
+
+MOUSE_ON, MOUSE_OFF = b"\x1b[?1000h", b"\x1b[?1000l"
+
+
+def test_the_mouse_is_taken_from_the_terminal_and_given_back_as_asked() -> None:
+    child = Child(settings="mouse=False")
+    child.read_until(b"mouse off")
+    child.read_until(b"quit")
+    assert MOUSE_ON not in child.output
+    os.write(child.master, b"m")
+    child.read_until(MOUSE_ON)
+    assert MOUSE_OFF not in child.output
+    os.write(child.master, b"m")
+    child.read_until(MOUSE_OFF)
+    os.write(child.master, b"q")
+    assert child.status(reading=True) == 0
+    assert child.output.count(MOUSE_ON) == child.output.count(MOUSE_OFF) == 1
 
 
 def test_after_the_terminal_is_gone_writing_does_nothing_instead_of_failing() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from zfstop.kernel import source
 from zfstop.model.aggregate import groups_of
 from zfstop.model.events import Event, Key
 from zfstop.model.histogram import bucket_of
 from zfstop.model.history import Second
 from zfstop.model.state import Attached, Controls, Counts, Host, ProbeReport, Rejected
+from zfstop.model.zfs_state import Commits, Figures, PoolState, Properties, Scan, Txg, ZfsState
 from zfstop.recording import Meta, Recording
 
 # No time limits (the lab may share the machine), and no files beside the sources.
@@ -51,7 +55,7 @@ class Make:
 
     def event(self, latency_ns: int = 20 * MS, **changes: Any) -> Event:
         key = KEY._replace(**{name: changes.pop(name) for name in Key._fields if name in changes})
-        event = Event(key, 10**12 - 5, latency_ns, 813, 8192, 8192, 8192, 128, bucket_of(latency_ns))
+        event = Event(key, 10**12 - 5, latency_ns, 813, 8192, 8192, 8192, bucket_of(latency_ns))
         return replace(event, **changes)
 
     def second(self, number: int = 0, events: tuple[Event, ...] = (), **changes: Any) -> Second:
@@ -64,14 +68,34 @@ class Make:
             controls=Controls(),
             groups=groups_of(events),
             events=events,
-            slots=tuple(Counts(entered=n + 90, returned=n + 90, seen=n, below=80, filtered=10) for n in seen),
+            slots=tuple(
+                Counts(entered=n + 90, returned=n + 90, seen=n, below=80, filtered=10, unmatched=10)
+                for n in seen
+            ),
         )
         return replace(second, **changes)
 
     def busy(self, number: int, calls: int = 12) -> Second:
         """Several programs on several datasets, 10 ms to about a second, the same for the same number."""
         dice = random.Random(number)
-        return self.second(number, tuple(self._random_event(dice, number) for _ in range(calls)))
+        events = tuple(self._random_event(dice, number) for _ in range(calls))
+        return self.second(number, events, zfs=self.state(number))
+
+    def state(self, number: int = 0, **changes: Any) -> ZfsState:
+        """Two pools; one syncs half of the time, a transaction group each two seconds."""
+        end, odd = 10**12 + number * 10**9, number % 2
+        newest, sync = 9_000 + number // 2, (10**9 if odd else 0)
+        txgs = (
+            Txg(newest, "C" if odd else "S", end - 9 * 10**8 - sync, 5, 6, 7, sync, 1 << 20, 1, 2),
+            Txg(newest + 1, "O", end - 8 * 10**8),
+        )
+        state = ZfsState(
+            pools=(PoolState("tank", "ONLINE", txgs, Scan(), False), PoolState("fast", "DEGRADED")),
+            figures=Figures(dirty_max=4 << 30, delay_percent=60, zil_commits=7, arc_hits=90, arc_misses=10),
+            commits=(Commits("tank/db", 7),),
+            properties=(Properties("tank/db", 16_384, "standard", "lz4"),),
+        )
+        return replace(state, **changes)
 
     def _random_event(self, dice: random.Random, number: int) -> Event:
         who = dice.choice(((812, "postgres", "tank/db"), (99, "fio", "tank/vm"), (4, "dd", "fast/logs")))
@@ -95,3 +119,16 @@ class Make:
 @pytest.fixture(scope="session")
 def make() -> Make:
     return Make()
+
+
+@pytest.fixture(scope="session")
+def loader() -> Any:
+    """The loader as a module: it imports bcc only when it compiles."""
+    spec = importlib.util.spec_from_file_location("loader_under_test", source._LOADER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    assert "bcc" not in sys.modules
+    return module

@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zfstop.callers import Callers
 from zfstop.kernel.accumulate import Accumulator
 from zfstop.kernel.names import Names
 from zfstop.kernel.paths import Paths
@@ -20,6 +21,7 @@ from zfstop.model.events import (
     NO_PATH,
     PATH_STRUCT,
     RECORD_BYTES,
+    WAITS_STRUCT,
     RawEvent,
 )
 from zfstop.model.histogram import bucket_of
@@ -36,7 +38,7 @@ class Table:
 
     generation = 0
 
-    def name(self, dev: int, pid: int) -> str:
+    def name(self, dev: int, pid: int | None = None) -> str:
         return {57: "tank", 58: "tank"}.get(dev, f"dev 0:{dev}")
 
 
@@ -44,7 +46,11 @@ def names() -> Names:
     paths = Paths(lambda ids: None, 1000)
     for path_id in (1, 2):
         paths.add(PATH_STRUCT.pack(path_id, 2, 0) + b"f\0")
-    return Names(SLOTS, paths, Table())  # type: ignore[arg-type]
+    return Names(SLOTS, paths, Table(), Callers("/nowhere"))  # type: ignore[arg-type]
+
+
+#: 65536ths of the latency, together not more than all of it.
+shares = st.just([0] * 8) | st.lists(st.integers(0, 8191), min_size=8, max_size=8)
 
 
 @st.composite
@@ -58,7 +64,7 @@ def records(draw: st.DrawFn) -> bytes:
         offset=draw(st.integers(-(2**63), 2**63 - 1)),
         size=0 if flags & ALL_SIZE else draw(st.integers(0, 2**64 - 1) | st.just(4096)),
         result=draw(st.sampled_from((-(2**63), -5, -1, 0, 1, 4096, 2**63 - 1))),
-        ino=draw(st.integers(0, 3)),
+        target=draw(st.integers(0, 3)),
         path_id=draw(st.integers(0, 3)),
         cgroup=draw(st.integers(1, 2)),
         comm=draw(st.sampled_from((b"dd", b"\xff\x1b[0m", b""))),
@@ -69,7 +75,9 @@ def records(draw: st.DrawFn) -> bytes:
         flags=flags,
         tid=7,
         bucket=bucket_of(latency),
-        spare=0,
+        known=draw(st.integers(0, 1)),
+        waits=WAITS_STRUCT.pack(*draw(shares)),
+        slept_in=draw(st.sampled_from((0, 0xFFFFFFFFC0001234))),
     )
     return struct.pack("=II", EVENT_STRUCT.size, 0) + EVENT_STRUCT.pack(*event)
 
@@ -108,18 +116,21 @@ def test_a_second_knows_nothing_of_the_one_before(chunks: list[list[bytes]]) -> 
 
 
 @given(st.lists(records(), max_size=20), st.lists(st.integers(0, 20), max_size=5))
-def test_how_the_ring_was_cut_into_chunks_does_not_show(every: list[bytes], cuts: list[int]) -> None:
+def test_how_the_ring_was_cut_and_when_it_was_named_does_not_show(
+    every: list[bytes], cuts: list[int]
+) -> None:
     whole, parts = Accumulator(7), Accumulator(7)
     whole.add(b"".join(every))
     places = [0, *sorted(min(cut, len(every)) for cut in cuts), len(every)]
     for start, end in pairwise(places):
         parts.add(b"".join(every[start:end]))
+        parts.settle(names())
     assert whole.close(names()) == parts.close(names())
 
 
 def test_what_a_closed_second_holds_never_changes_again() -> None:
     record = struct.pack("=II", EVENT_STRUCT.size, 0) + EVENT_STRUCT.pack(
-        *RawEvent(1, 20, 0, 512, 512, 1, 1, 1, b"dd", 1, 57, 0, 0, 0, 7, bucket_of(20), 0)
+        *RawEvent(1, 20, 0, 512, 512, 1, 1, 1, b"dd", 1, 57, 0, 0, 0, 7, bucket_of(20), 0, bytes(16), 0)
     )
     assert len(record) == RECORD_BYTES
     accumulator = Accumulator(1)

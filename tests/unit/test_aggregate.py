@@ -26,7 +26,7 @@ def events(draw: st.DrawFn) -> Event:
     dataset = draw(st.sampled_from(("tank", "tank/a", "fast", "dev 0:57")))
     key = Key(op, draw(st.integers(1, 3)), "x", 0, 0, dataset, draw(st.sampled_from("fg")), f"zfs_{op}")
     size, result = draw(st.none() | st.integers(0, 9999)), draw(st.sampled_from((-5, 0, 4096)))
-    return Event(key, 10**12, latency, 1, None, size, result, 1, bucket_of(latency))
+    return Event(key, 10**12, latency, 1, None, size, result, bucket_of(latency))
 
 
 EVENTS = st.lists(events(), max_size=30).map(tuple)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -16,12 +17,21 @@ from hypothesis import strategies as st
 
 import zfstop
 from zfstop import cli
+from zfstop.config.settings import Settings
 from zfstop.errors import Exit, UserError
 from zfstop.kernel import host
+from zfstop.model.relief import Limits
 from zfstop.model.state import Controls
+from zfstop.zfs.operations import BY_NAME, CLASSES
 
 ROOT = Path(zfstop.__file__).parents[1]
 MS = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the one who runs the tests has in a file has no say."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
 
 
 def zfstop_run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -81,6 +91,17 @@ def assert_said(done: subprocess.CompletedProcess[str], status: Exit, *words: st
             ("1", "--op", "fsync", "tank/pg"),
             Controls(MS, frozenset(), frozenset({"tank/pg"}), frozenset({"fsync"})),
         ),
+        (("--op", "xattr-get,zvol-read"), Controls(ops=frozenset({"xattr-get", "zvol-read"}))),
+        (("--class", "data"), Controls(classes=frozenset({"data"}))),
+        (
+            ("--class", "data,Zvol", "--class", "mapped"),
+            Controls(classes=frozenset({"data", "zvol", "mapped"})),
+        ),
+        (("--class", "all"), Controls(classes=frozenset(CLASSES))),
+        (
+            ("--op", "rename", "--class", "zvol"),
+            Controls(ops=frozenset({"rename"}), classes=frozenset({"zvol"})),
+        ),
         (("-p", "7", "1", "tank"), Controls(MS, frozenset({7}), frozenset({"tank"}))),
         (("1", "tank", "-p", "7", "fast"), Controls(MS, frozenset({7}), frozenset({"tank", "fast"}))),
     ],
@@ -88,6 +109,33 @@ def assert_said(done: subprocess.CompletedProcess[str], status: Exit, *words: st
 @pytest.mark.parametrize("parser", [cli._screen_parser, cli._trace_parser])
 def test_words_mean_what_the_help_says(parser: object, words: tuple[str, ...], controls: Controls) -> None:
     assert cli.controls_of(parser().parse_intermixed_args(words)) == controls  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("text", "share"), [("2%", 0.02), ("2", 0.02), (" .5 % ", 0.005), ("250%", 2.5)])
+def test_a_budget_is_a_percentage_of_one_cpu(text: str, share: float) -> None:
+    args = cli._screen_parser().parse_intermixed_args(["--budget", text])
+    assert cli.limits_of(args) == Limits(auto_threshold=True, budget=pytest.approx(share))
+
+
+@pytest.mark.parametrize("text", ["0", "0%", "-1", "x", "", "2%%", "٢%", "1e3", "inf", "nan"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    args = cli._screen_parser().parse_intermixed_args([f"--budget={text}"])
+    with pytest.raises(UserError, match="is not a share of a CPU"):
+        cli.limits_of(args)
+
+
+def test_a_flood_raises_the_threshold_on_the_screen_and_for_a_file_but_lines_only_when_asked() -> None:
+    screen, record, trace = cli._screen_parser(), cli._record_parser(), cli._trace_parser()
+    assert cli.limits_of(screen.parse_args([])) == Limits(auto_threshold=True)
+    assert cli.limits_of(record.parse_args(["-o", "file"])) == Limits(auto_threshold=True)
+    assert cli.limits_of(trace.parse_args([])) == Limits()
+    assert cli.limits_of(trace.parse_args(["--auto-threshold"])) == Limits(auto_threshold=True)
+    assert cli.limits_of(screen.parse_args(["--no-auto-threshold"])) == Limits()
+    begun = Settings(auto_threshold=False, budget=0.02)
+    assert cli.limits_of(screen.parse_args([]), begun) == Limits(False, 0.02)
+    assert cli.limits_of(screen.parse_args(["--auto-threshold", "--budget", "3"]), begun) == Limits(
+        True, 0.03
+    )
 
 
 def test_options_of_trace_may_stand_anywhere() -> None:
@@ -100,9 +148,10 @@ def test_options_of_trace_may_stand_anywhere() -> None:
     "words",
     [
         ["10x"], ["1e3"], ["2d"], ["99999h"], ["10", "20"], ["tank", "10ms"], ["1..2"], ["--op", "reads"],
-        ["--op", ""], ["-p", "abc"], ["-p", "0"], ["-p", "-1"], ["-p", ""], ["-p", "1,"], ["-p", "4194305"],
+        ["--op", ""], ["--class", "datas"], ["--class", ""], ["--class", "read"], ["--class"],
+        ["-p", "abc"], ["-p", "0"], ["-p", "-1"], ["-p", ""], ["-p", "1,"], ["-p", "4194305"],
         ["-p", "9" * 5000], ["-p", "٣"], ["-p", "1_0"], ["-p"], ["--nonsense"], ["--for", "10s"], ["\x1b[31m1"],
-        ["-p", ",".join(map(str, range(1, 4099)))],
+        ["-p", ",".join(map(str, range(1, 131_074)))],
     ],
 )  # fmt: skip
 def test_bad_words_of_the_screen(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +164,7 @@ def test_bad_words_of_the_screen(words: list[str], capsys: pytest.CaptureFixture
     [
         ["10x"], ["--format", "xml"], ["--for", "soon"], ["--for", "-1s"], ["--for", ""], ["-n", "0"], ["-n", "-3"],
         ["-n", "abc"], ["-n", "1.5"], ["-n", ""], ["-n", "9" * 5000], ["-p", "x"], ["--op", "*"], ["--demo"],
+        ["--state"], ["--state", "--format", "csv"],
     ],
 )  # fmt: skip
 def test_bad_words_of_trace(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,6 +200,7 @@ typed = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
         "record",
         "-p",
         "--op",
+        "--class",
         "-n",
         "--for",
         "--format",
@@ -205,6 +256,7 @@ def no_kernel() -> None:
 
 
 def test_a_pipe_is_no_terminal() -> None:
+    assert_said(zfstop_run("replay", "x.zfstop"), Exit.NO_TERMINAL)
     assert_said(zfstop_run(), Exit.NO_TERMINAL, "terminal", "zfstop trace")
     assert_said(zfstop_run("--demo"), Exit.NO_TERMINAL)
 
@@ -284,10 +336,44 @@ def test_what_is_wrong_with_the_words_is_told_before_what_is_wrong_with_the_host
     assert_said(zfstop_run("trace", "10x"), Exit.USAGE, "not a time")
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["no-such"], Exit.BAD_RECORDING, "No such file"),
+        (["/dev/null"], Exit.BAD_RECORDING, "it is not a file"),
+        ([__file__], Exit.BAD_RECORDING, "is not a zfstop recording"),
+        ([], Exit.USAGE, "FILE"),
+        (["x", "10x"], Exit.USAGE, "not a time"),
+    ],
+)
+def test_what_cannot_be_replayed_is_told_before_the_screen_opens(
+    words: list[str],
+    status: Exit,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "_check_terminal", lambda: None)
+    told = in_process(["replay", *words], capsys)
+    assert told.status == status
+    assert said in told.text
+
+
 # Help.
 
 
-@pytest.mark.parametrize("words", [("--help",), ("trace", "--help"), ("record", "--help"), ("--version",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("trace", "--help"),
+        ("record", "--help"),
+        ("replay", "--help"),
+        ("report", "--help"),
+        ("anonymize", "--help"),
+        ("--version",),
+    ],
+)
 def test_help_needs_neither_root_nor_terminal(words: tuple[str, ...]) -> None:
     done = zfstop_run(*words)
     assert done.returncode == 0
@@ -296,11 +382,25 @@ def test_help_needs_neither_root_nor_terminal(words: tuple[str, ...]) -> None:
     assert zfstop.__version__ in done.stdout or words != ("--version",)
 
 
-def test_help_names_every_command_and_operation(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["--help"], ["trace", "--help"], ["record", "--help"], ["replay", "--help"]]
+)
+def test_help_names_every_operation_and_class(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    # Names are broken at hyphens where a line ends.
+    text = re.sub(r"-\n\s*", "-", capsys.readouterr().out)
+    assert all(re.search(rf"\b{word}\b", text) for word in (*BY_NAME, *CLASSES, "all"))
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     text = capsys.readouterr().out
-    assert all(word in text for word in ("trace", "record", "--demo", "read", "write", "open", "fsync", "-p"))
+    assert all(
+        word in text
+        for word in ("trace", "record", "replay", "report", "anonymize", "--demo", "--op", "--class", "-p")
+    )
 
 
 def test_help_is_answered_without_the_screen_and_without_bcc() -> None:
@@ -323,3 +423,60 @@ def test_help_is_answered_without_the_screen_and_without_bcc() -> None:
 def test_help_into_a_closed_pipe_is_quiet() -> None:
     done = in_shell(f"{sys.executable} -m zfstop --help | true")
     assert not done.stderr
+
+
+def test_settings_of_the_file_hold_and_the_command_line_wins(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('threshold = "5ms"\nclasses = ["zvol"]\ntheme = "light"\nmouse = false\n')
+    args = cli._screen_parser().parse_intermixed_args(["tank", "--config", str(file), "--theme", "dark"])
+    look = cli.look_of(args)
+    assert (look.settings.theme, look.settings.mouse, look.asked.mouse) == ("dark", False, None)
+    assert cli.controls_of(args, look.settings) == Controls(
+        5 * MS, datasets=frozenset({"tank"}), classes=frozenset({"zvol"})
+    )
+    args = cli._screen_parser().parse_intermixed_args(["1ms", "--class", "data", "--config", str(file)])
+    assert cli.controls_of(args, look.settings) == Controls(MS, classes=frozenset({"data"}))
+    # A recording has a threshold and classes of its own.
+    assert cli.controls_of(cli._replay_parser().parse_intermixed_args(["FILE"])) == Controls()
+
+
+def test_without_a_file_of_settings_nothing_is_read_nor_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zfstop").mkdir()
+    (tmp_path / "zfstop" / "config.toml").write_text("this is not TOML")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    parser = cli._screen_parser()
+    with pytest.raises(UserError, match=r"config\.toml:1: this is not TOML"):
+        cli.look_of(parser.parse_intermixed_args([]))
+    look = cli.look_of(parser.parse_intermixed_args(["--no-config"]))
+    assert look.settings == look.asked
+    with pytest.raises(UserError, match="--no-config"):
+        look.save(look.settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--theme lite", "--theme: 'lite' is not a theme; did you mean \"light\"?"),
+        ("--window 7s", "--window: '7s' is not one of 10s, 60s, 300s"),
+        ("--sort=-wiat", "--sort: '-wiat' is not a column; did you mean \"wait\"?"),
+        ("--group by", "--group: 'by' is not a grouping; there are process/file, "),
+        ("--window x", "--window: 'x' is not a time"),
+        ("--config /nowhere/at/all", "there is no file /nowhere/at/all"),
+        ("--config x --no-config", "not allowed with"),
+    ],
+)
+def test_wrong_looks_are_said(words: str, said: str) -> None:
+    with pytest.raises(UserError) as told:
+        cli.look_of(cli._screen_parser().parse_intermixed_args(words.split()))
+    assert said in told.value.sentence
+
+
+def test_every_key_is_printed_for_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[keys]\nfilter = 'F3'\n")
+    done = zfstop_run("--keys", "--config", str(file))
+    assert done.returncode == 0
+    assert done.stdout.startswith("[keys]\n")
+    assert 'filter = "F3" ' in done.stdout

@@ -6,6 +6,7 @@ The probes are made up; a second lasts a twentieth of one.
 from __future__ import annotations
 
 import itertools
+import os
 import struct
 import threading
 import time
@@ -19,16 +20,18 @@ from zfstop import collector as module
 from zfstop.collector import Collector, check_datasets, check_pids
 from zfstop.errors import Exit, UserError
 from zfstop.feed import Feed
-from zfstop.kernel import host
+from zfstop.kernel import bpf, host
 from zfstop.kernel.paths import Paths
+from zfstop.model.costs import Watch
 from zfstop.model.events import EVENT_STRUCT, PATH_STRUCT, RawEvent
+from zfstop.model.relief import Limits
 from zfstop.model.state import Attached, Controls, Counts, Phase, ProbeReport
 from zfstop.zfs.operations import mask_of
 
 MS = 1_000_000
 SPEED = 20
 PROBE = Attached("read", "zpl_iter_read", "zfs", "kiocb_iter", "kprobe pair")
-ALL = mask_of(frozenset())
+ALL = mask_of(Controls().wanted_ops)
 
 
 def records(first: int, count: int) -> bytes:
@@ -36,7 +39,27 @@ def records(first: int, count: int) -> bytes:
     return b"".join(
         struct.pack("=II", EVENT_STRUCT.size, 0)
         + EVENT_STRUCT.pack(
-            *RawEvent(10**12, 20 * MS, 0, 512, 512, 1, 1, 1, b"dd", 812, 57, 0, 0, 0, first + number, 300, 0)
+            *RawEvent(
+                10**12,
+                20 * MS,
+                0,
+                512,
+                512,
+                1,
+                1,
+                1,
+                b"dd",
+                812,
+                57,
+                0,
+                0,
+                0,
+                first + number,
+                300,
+                0,
+                bytes(16),
+                0,
+            )
         )
         for number in range(count)
     )
@@ -58,15 +81,19 @@ class Source:
     def __init__(self) -> None:
         self.paths = Paths(lambda ids: None, 100)
         self.paths.add(PATH_STRUCT.pack(1, 2, 0) + b"f\0")
-        self.loaded = SimpleNamespace(slots={0: PROBE}, report=ProbeReport((PROBE,)))
+        self.loaded = SimpleNamespace(slots={0: PROBE}, report=ProbeReport((PROBE,)), programs={0: (41, 42)})
         self.chunks: list[bytes] = []
         self.applied: list[tuple[int, int, frozenset[int], frozenset[int] | None]] = []
+        self.wait_programs = (43,)
         self.seen = 0
+        self.lost = 0
         self.closed = 0
         self.stage: Callable[[str], None]
         self.stopping: Callable[[], bool]
 
-    def open(self, stage: Callable[[str], None], stopping: Callable[[], bool]) -> None:
+    def open(
+        self, stage: Callable[[str], None], stopping: Callable[[], bool], operations: int, pids: int
+    ) -> None:
         self.stage, self.stopping = stage, stopping
         stage("compiling the probes")
         Source.opening(self)
@@ -82,39 +109,70 @@ class Source:
             yield chunk
 
     def counts(self) -> tuple[Counts, ...]:
-        return (Counts(entered=self.seen + 7, returned=self.seen + 7, seen=self.seen, below=7),)
+        calls = self.seen + self.lost + 7
+        return (Counts(entered=calls, returned=calls, seen=self.seen, below=7, lost=self.lost),)
 
     def tallies(self) -> Mapping[tuple[str, int], Any]:
         return {}
 
-    def in_flight(self, mounts: object) -> Nothing:
+    def in_flight(self, mounts: object, callers: object) -> Nothing:
         return Nothing()
 
     def take_paths(self) -> None: ...
+
+    def name_sleeps(self, other_ns: int, total_ns: int, now_ns: int) -> None: ...
+
+    watches_waits = False
+
+    def function_at(self, address: int) -> str:
+        return ""
+
+    def settle(self) -> None: ...
 
     def close(self) -> None:
         self.closed += 1
 
 
 class Mounts:
-    """Stands for mounts.Mounts."""
+    """Stands for mounts.Mounts: ``table`` is the truth, which the collector sees when ``moved`` is set."""
 
     table: dict[int, str]
     moved = False
+    sought = 0
 
     def __init__(self) -> None:
         self.generation = 0
+        self.doubt = False
+        self._names = dict(Mounts.table)
 
     def devices(self) -> dict[int, str]:
-        return dict(Mounts.table)
+        return dict(self._names)
 
-    def name(self, dev: int, pid: int) -> str:
-        return Mounts.table.get(dev, f"dev 0:{dev}")
+    def name(self, dev: int, pid: int | None = None) -> str:
+        return self._names.get(dev, f"dev 0:{dev}")
+
+    def learn(self, volumes: dict[int, str]) -> bool:
+        return False
 
     def changed(self) -> bool:
         moved, Mounts.moved = Mounts.moved, False
-        self.generation += moved
         return moved
+
+    def turn(self) -> None:
+        both = self._names.items() & Mounts.table.items()
+        self._names = {**dict.fromkeys(self._names, "in doubt"), **dict(both)}
+        self.doubt = True
+        self.generation += 1
+
+    def settle(self) -> None:
+        self._names = dict(Mounts.table)
+        self.doubt = False
+        self.generation += 1
+
+    def look_everywhere(self) -> None:
+        Mounts.sought += 1
+
+    seek_everywhere = look_everywhere
 
     def close(self) -> None: ...
 
@@ -124,12 +182,14 @@ class Machine:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.identity: int | None = 1
+        self.pool = True
         self.collectors: list[Collector] = []
         Source.opened, Source.opening = [], staticmethod(lambda source: None)
-        Mounts.table, Mounts.moved = {57: "tank", 58: "tank/a", 59: "fast"}, False
+        Mounts.table, Mounts.moved, Mounts.sought = {57: "tank", 58: "tank/a", 59: "fast"}, False, 0
         patch.setattr(module, "LiveSource", Source)
         patch.setattr(module, "Mounts", Mounts)
         patch.setattr(module, "known_datasets", lambda mounts: tuple(sorted(Mounts.table.values())))
+        patch.setattr(module, "pool_imported", lambda: self.pool)
         patch.setattr(module, "_POLL_SECONDS", 0.002)
         patch.setattr(module, "_WAIT_FOR_ZFS_SECONDS", 0.005)
         patch.setattr(host, "zfs_loaded", lambda: self.identity is not None)
@@ -159,10 +219,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         assert not collector.running
 
 
-def until(true: Callable[[], object], seconds: float = 5) -> None:
+def until(true: Callable[[], object], seconds: float = 30, what: str = "it never came to that") -> None:
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it never came to that"
+        assert time.monotonic() < end, what
         time.sleep(0.001)
 
 
@@ -255,8 +315,7 @@ def test_a_new_mount_comes_under_the_filter_of_its_pool(machine: Machine) -> Non
     collector, source = machine.live(Controls(datasets=frozenset({"tank"})))
     Mounts.table = Mounts.table | {60: "tank/new", 61: "tankard"}
     Mounts.moved = True
-    until(lambda: len(source.applied) > 1)
-    assert source.applied[-1][3] == frozenset({57, 58, 60})
+    until(lambda: source.applied[-1][3] == frozenset({57, 58, 60}))
     assert collector.in_force == Controls(datasets=frozenset({"tank"}))
 
 
@@ -264,8 +323,7 @@ def test_a_filter_whose_dataset_is_unmounted_lets_nothing_through(machine: Machi
     _, source = machine.live(Controls(datasets=frozenset({"fast"})))
     Mounts.table = {57: "tank"}
     Mounts.moved = True
-    until(lambda: len(source.applied) > 1)
-    assert source.applied[-1][3] == frozenset(), "none, which is not the same as all"
+    until(lambda: source.applied[-1][3] == frozenset(), what="none, which is not the same as all")
 
 
 def test_without_a_dataset_filter_a_mount_changes_nothing(machine: Machine) -> None:
@@ -274,6 +332,50 @@ def test_without_a_dataset_filter_a_mount_changes_nothing(machine: Machine) -> N
     end = collector.history.end
     until(lambda: collector.history.end > end + 1)
     assert len(source.applied) == 1
+
+
+def test_a_record_has_the_name_its_device_had_and_none_while_nobody_can_tell(machine: Machine) -> None:
+    collector, source = machine.live(keep_events=100, tap=True)
+    tap = collector.tap
+    assert tap is not None
+
+    def names_of(*chunks: bytes) -> list[str]:
+        source.chunks += chunks
+        return [tap.get(timeout=5)[0].key.dataset for _ in chunks]
+
+    class Moving(list[bytes]):
+        """A ring in which the number goes to another dataset after so many chunks were taken."""
+
+        def pop(self, at: Any = 0) -> bytes:
+            if len(self) == 2:
+                Mounts.table, Mounts.moved = {57: "tank/other"}, True
+            return super().pop(at)
+
+    assert names_of(records(0, 1)) == ["tank"]
+    # All of one drain: the change is seen with the second of three.
+    source.chunks = Moving()
+    source.chunks.extend([records(1, 1), records(2, 1), records(3, 1)])
+    assert [tap.get(timeout=5)[0].key.dataset for _ in range(3)] == ["tank", "in doubt", "in doubt"]
+    source.chunks = []
+    until(lambda: names_of(records(4, 1)) == ["tank/other"])
+    collector.stop()
+    named = [(key.dataset, stats.count) for second in seconds(collector) for key, stats in second.groups]
+    told = {dataset: sum(count for name, count in named if name == dataset) for dataset, _ in named}
+    assert told["tank"] == 2
+    assert told["in doubt"] >= 2
+    assert sum(told.values()) == source.seen
+    kept = [event.key.dataset for second in seconds(collector) for event in second.events]
+    assert kept == sorted(kept, key=["tank", "in doubt", "tank/other"].index)
+
+
+def test_devices_are_searched_for_when_a_dataset_is_asked_for_and_only_then(machine: Machine) -> None:
+    collector, source = machine.live()
+    collector.control(Controls(0))
+    until(lambda: len(source.applied) == 2)
+    assert not Mounts.sought
+    collector.control(Controls(0, datasets=frozenset({"tank"})))
+    until(lambda: len(source.applied) == 3)
+    assert Mounts.sought == 1
 
 
 # Ways out.
@@ -407,6 +509,31 @@ def test_a_reloaded_module_is_attached_anew_and_the_past_stays(machine: Machine)
     assert slots[0].seen == 2, "the counters of a probe begin anew with it"
 
 
+def test_without_a_pool_the_module_is_let_go_and_attached_again_with_the_next(machine: Machine) -> None:
+    collector, first = machine.live()
+    machine.pool = False
+    until(lambda: collector.status().phase is Phase.WAITING)
+    assert first.closed == 1
+    assert "no pool is imported" in collector.status().note
+    assert len(Source.opened) == 1
+    machine.pool = True
+    until(lambda: len(Source.opened) == 2 and collector.status().phase is Phase.LIVE)
+
+
+def test_a_pool_that_is_back_soon_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, imported = 1000.0, True
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic_ns=lambda: int(now * 1e9)))
+    monkeypatch.setattr(module, "pool_imported", lambda: imported)
+    idle, given_up = module._Idle(), []
+    for length, there in ((9, True), (4, False), (2, True), (4, False), (2, True), (9, False)):
+        imported = there
+        for _ in range(length):
+            now += 1
+            if idle.long_enough():
+                given_up.append(now)
+    assert given_up[:1] == [1000 + 21 + 1 + 5], "five seconds after the look that found none"
+
+
 def test_filters_survive_a_reload(machine: Machine) -> None:
     collector, _ = machine.live()
     collector.control(Controls(5 * MS))
@@ -431,3 +558,97 @@ def test_a_pid_must_have_a_process() -> None:
     check_pids(frozenset({1}))
     with pytest.raises(UserError, match="no process 4194304"):
         check_pids(frozenset({1, 4_194_304}))
+
+
+def test_costs_are_counted_only_while_somebody_watches(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    runs = itertools.count()
+
+    def enable() -> int:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+        return held[-1]
+
+    def is_open() -> bool:
+        return os.path.exists(f"/proc/self/fd/{held[-1]}")
+
+    monkeypatch.setattr(bpf, "enable_stats", enable)
+    monkeypatch.setattr(bpf, "program_run", lambda fd: (next(runs) * 1000, fd))
+    collector, _ = machine.live()
+    until(lambda: collector.history.end >= 2)
+    assert not held
+    collector.watch_costs(Watch.CLOSELY)
+    until(lambda: collector.costs().of)
+    assert collector.costs().of["read"].share > 0
+    assert collector.costs().of["read"].runs == 0
+    assert collector.costs().of["waits"].share > 0
+    own = collector.costs().own
+    assert own is not None
+    assert own.resident > 10 << 20
+    collector.watch_costs(Watch.NOT)
+    assert not is_open(), "at once: the process may be stopped next"
+    until(lambda: not collector.costs().of)
+    collector.watch_costs(Watch.CLOSELY)
+    until(lambda: collector.costs().of)
+    assert is_open()
+    collector.stop()
+    assert not is_open()
+    assert len(held) == 2
+
+
+def test_why_costs_cannot_be_had_is_told_and_asked_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse() -> int:
+        asked.append(1)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(bpf, "enable_stats", refuse)
+    collector, _ = machine.live()
+    collector.watch_costs(Watch.CLOSELY)
+    until(lambda: collector.costs().note == "the kernel does not tell: Operation not permitted")
+    end = collector.history.end
+    until(lambda: collector.history.end > end + 1)
+    assert len(asked) == 1
+
+
+def test_a_loss_raises_the_threshold_in_force_says_so_and_leaves_what_was_asked(machine: Machine) -> None:
+    collector, source = machine.live(limits=Limits(auto_threshold=True))
+    source.lost += 5
+    until(lambda: source.applied[-1] == (20 * MS, ALL, frozenset(), None))
+    until(lambda: seconds(collector)[-1].notes)
+    newest = seconds(collector)[-1]
+    assert newest.notes == ("flood: threshold 10ms -> 20ms for now",) == collector.told
+    assert newest.controls.threshold_ns == 20 * MS
+    assert collector.controls() == Controls()
+    collector.control(Controls(50 * MS))
+    until(lambda: source.applied[-1][0] == 50 * MS)
+    until(lambda: not seconds(collector)[-1].notes and not collector.told)
+
+
+def test_over_budget_an_operation_is_detached_and_costs_are_counted_unasked(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = itertools.count()
+    monkeypatch.setattr(bpf, "enable_stats", lambda: os.open(os.devnull, os.O_RDONLY))
+    monkeypatch.setattr(bpf, "program_run", lambda fd: (next(spent) * 10**9, fd))
+    collector, source = machine.live(limits=Limits(budget=0.01))
+    until(lambda: source.applied[-1][1] == mask_of(Controls().wanted_ops - {"read", "write", "fsync"}))
+    until(lambda: collector.told == ("budget 1%: gave up data for now (nothing is measured)",))
+    assert collector.costs().total is None, "nobody looks at them"
+
+
+def test_more_pids_than_there_is_room_for_are_refused_and_those_of_the_start_have_room(
+    machine: Machine,
+) -> None:
+    collector, source = machine.live()
+    with pytest.raises(UserError, match="room for 4096 process IDs now"):
+        collector.control(Controls(pids=frozenset(range(1, 4098))))
+    assert len(source.applied) == 1
+    many, _ = machine.live(Controls(pids=frozenset(range(1, 100_001))))
+    many.control(Controls(pids=frozenset(range(1, 131_073))))
+    with pytest.raises(UserError, match="room for 131072 "):
+        many.control(Controls(pids=frozenset(range(1, 131_074))))

@@ -17,12 +17,18 @@ from zfstop.model.events import (
     COUNTERS,
     EVENT,
     EVENT_STRUCT,
+    IN_FLIGHT_CALL,
+    IN_FLIGHT_STRUCT,
     KEY_STRUCT,
     PATH_HEADER,
     PATH_STRUCT,
     RECORD_BYTES,
     RECORD_STRUCT,
     RING_HEADER_BYTES,
+    TALLY,
+    TALLY_KEY,
+    TALLY_KEY_STRUCT,
+    TALLY_STRUCT,
     RawEvent,
     RawKey,
     c_structs,
@@ -31,6 +37,15 @@ from zfstop.model.events import (
     unknown_dataset,
 )
 from zfstop.model.state import Counts
+
+#: Of the wire, and how they are unpacked.
+STRUCTS = {
+    "event": EVENT_STRUCT,
+    "path_header": PATH_STRUCT,
+    "tally_key": TALLY_KEY_STRUCT,
+    "tally": TALLY_STRUCT,
+    "in_flight_call": IN_FLIGHT_STRUCT,
+}
 
 
 def offsets(fields: tuple[tuple[str, str], ...]) -> dict[str, int]:
@@ -57,8 +72,11 @@ def test_no_field_needs_padding() -> None:
 def test_the_c_compiler_puts_every_field_where_python_reads_it(tmp_path: Path) -> None:
     wanted = [("event", name, at) for name, at in offsets(EVENT).items()]
     wanted += [("path_header", name, at) for name, at in offsets(PATH_HEADER).items()]
+    wanted += [("tally_key", name, at) for name, at in offsets(TALLY_KEY).items()]
+    wanted += [("tally", name, at) for name, at in offsets(TALLY).items()]
+    wanted += [("in_flight_call", name, at) for name, at in offsets(IN_FLIGHT_CALL).items()]
     prints = [f'printf("%zu\\n", offsetof(struct {kind}, {name}));' for kind, name, _ in wanted]
-    prints += [f'printf("%zu\\n", sizeof(struct {kind}));' for kind in ("event", "path_header")]
+    prints += [f'printf("%zu\\n", sizeof(struct {kind}));' for kind in STRUCTS]
     prints += [f'printf("%d\\n", C_{name.upper()});' for name in COUNTERS] + ['printf("%d\\n", COUNTERS);']
     source = tmp_path / "layout.c"
     source.write_text(
@@ -70,7 +88,8 @@ def test_the_c_compiler_puts_every_field_where_python_reads_it(tmp_path: Path) -
     )
     subprocess.run(["gcc", "-Wall", "-Werror", "-o", tmp_path / "layout", source], check=True)
     found = subprocess.run([tmp_path / "layout"], check=True, capture_output=True, text=True).stdout.split()
-    expected = [at for _, _, at in wanted] + [EVENT_STRUCT.size, PATH_STRUCT.size, *range(len(COUNTERS) + 1)]
+    sizes = [packed.size for packed in STRUCTS.values()]
+    expected = [at for _, _, at in wanted] + [*sizes, *range(len(COUNTERS) + 1)]
     assert list(map(int, found)) == expected
 
 
@@ -92,11 +111,34 @@ def test_the_fast_path_cuts_the_same_values_out_of_a_record(
     numbers: tuple[int, int, int, int], result: int, comm: bytes, pid: int, bucket: int
 ) -> None:
     latency, size, path_id, cgroup = numbers
-    event = RawEvent(1, latency, -1, size, result, 2, path_id, cgroup, comm, pid, 3, 4, 5, 6, 7, bucket, 0)
+    event = RawEvent(
+        1,
+        latency,
+        -1,
+        size,
+        result,
+        2,
+        path_id,
+        cgroup,
+        comm,
+        pid,
+        3,
+        4,
+        5,
+        6,
+        7,
+        bucket,
+        1,
+        bytes(range(16)),
+        9,
+    )
     record = struct.pack("=II", EVENT_STRUCT.size, 0) + EVENT_STRUCT.pack(*event)
     assert len(record) == RECORD_BYTES == RING_HEADER_BYTES + EVENT_STRUCT.size
-    _, got_latency, got_size, got_result, raw_key, got_bucket = RECORD_STRUCT.unpack(record)
-    assert (got_latency, got_size, got_result, got_bucket) == (latency, size, result, bucket)
+    _, got_latency, got_size, got_result, raw_key, got_bucket, *waits = RECORD_STRUCT.unpack(record)
+    assert (got_latency, got_size, got_result, got_bucket, *waits) == (
+        *(latency, size, result, bucket),
+        *(1, bytes(range(16))),
+    )
     assert RawKey(*KEY_STRUCT.unpack(raw_key)) == RawKey(path_id, cgroup, comm, pid, 3, 4, 5, 6)
     assert RawEvent(*EVENT_STRUCT.unpack_from(record, RING_HEADER_BYTES)) == event
 

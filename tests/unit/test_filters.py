@@ -49,6 +49,15 @@ def test_other_processes_operations_and_datasets_are_hidden() -> None:
     assert pids(Controls(datasets=frozenset({"tank"}))) == [1, 2]
 
 
+def test_operations_of_classes_that_were_switched_off_are_hidden() -> None:
+    opened = replace(SECOND, groups=(*SECOND.groups, (key(4, "open"), stats(20 * MS))))
+    shown = within(opened, Controls(classes=frozenset({"open"})))
+    assert [who.pid for who, _ in shown.groups] == [4]
+    assert shown.tallies == ()
+    named = within(opened, Controls(ops=frozenset({"fsync"}), classes=frozenset({"open"})))
+    assert [who.pid for who, _ in named.groups] == [2], "what is asked for by name counts whatever its class"
+
+
 def test_what_is_below_a_raised_threshold_is_hidden_and_a_lowered_one_brings_nothing_back() -> None:
     assert pids(Controls(threshold_ns=50 * MS)) == [2, 3]
     assert pids(Controls(threshold_ns=0)) == [1, 2, 3]

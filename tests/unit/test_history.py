@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zfstop.model.events import Key
+from zfstop.model.events import Event, Key
 from zfstop.model.history import History, Second, Stats
+from zfstop.model.latency import by_operation
 from zfstop.model.state import Controls, Counts, total
 
 KEYS = [Key("read", pid, "x", 0, 0, "tank", "f", "s") for pid in range(8)]
@@ -44,14 +46,63 @@ def test_the_last_seconds_before_a_position(count: int, end: int | None) -> None
     assert numbers(history.last(count, end)) == list(range(max(0, stop - count), min(30, stop)))
 
 
-@given(st.lists(st.integers(0, 8), min_size=1, max_size=40))
-def test_a_flood_of_groups_takes_the_oldest_seconds_but_never_the_newest(sizes: list[int]) -> None:
-    history = History(capacity=100, keep_groups=10)
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=90), st.lists(st.integers(0, 3), max_size=90))
+def test_a_flood_takes_detail_of_the_oldest_and_never_a_second_or_a_sum(
+    sizes: list[int], events: list[int]
+) -> None:
+    history = History(capacity=100, keep_details=10)
+    given = []
     for number, groups in enumerate(sizes):
-        history.append(second(number, groups))
+        kept = [Event(KEYS[0], number, 1, 1, None, None, 0, 1)] * (
+            events[number] if number < len(events) else 0
+        )
+        given.append(replace(second(number, groups), events=tuple(kept)))
+        history.append(given[-1])
     held = history.between(0, history.end)
-    assert numbers(held)[-1] == len(sizes) - 1
-    assert sum(len(item.groups) for item in held) <= 10 or len(held) == 1
+    assert numbers(held) == list(range(len(sizes)))
+    assert held[-1] == given[-1]
+    assert sum(len(item.events) for item in held[:-1]) <= 10
+    # A second with one name takes no more memory than its sum, and keeps it.
+    assert sum(len(item.groups) for item in held[:-1] if len(item.groups) > 1) <= 10
+    for before, now in zip(given, held, strict=True):
+        assert [by_operation(now).groups, now.slots] == [by_operation(before).groups, before.slots]
+        assert now.thinned + len(now.events) == len(before.events)
+        assert now.summed == (now.groups != before.groups)
+
+
+def test_the_events_of_old_seconds_go_before_any_name_does() -> None:
+    history = History(capacity=100, keep_details=340)
+    for number in range(90):
+        event = Event(KEYS[0], number, 1, 1, None, None, 0, 1)
+        history.append(replace(second(number, 3), events=(event,)))
+    held = history.between(0, 90)
+    assert not any(item.summed for item in held)
+    gone = [not item.events for item in held]
+    assert gone == sorted(gone, reverse=True)
+    assert any(gone)
+    assert all(item.events for item in held[-60:])
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=150),
+    st.integers(1, 150),
+    st.integers(0, 160),
+)
+def test_counters_at_any_position_are_what_they_were_when_it_was_the_end(
+    attached_anew: list[bool], capacity: int, position: int
+) -> None:
+    history = History(capacity)
+    then = [history.totals_at(0)]
+    for number, anew in enumerate(attached_anew):
+        if anew:
+            history.clear_slots()
+        history.append(
+            second(number, slots=(Counts(entered=number + 1, lost=number % 3),) * (1 + number % 2))
+        )
+        then.append(history.totals_at(history.end))
+        assert (then[-1].counts, then[-1].slots) == history.totals()
+        assert then[-1].books == history.books()
+    assert history.totals_at(position) == then[min(max(position, history.start), len(attached_anew))]
 
 
 @given(st.lists(st.lists(st.integers(0, 99), max_size=3), max_size=20))

@@ -136,9 +136,9 @@ def test_capabilities_decide_not_the_user(monkeypatch: pytest.MonkeyPatch, caps:
 
 def test_sudo_is_told_with_a_command_that_works_outside_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["venv/bin/zfstop"])
-    assert host._own_command() == os.path.abspath("venv/bin/zfstop")
+    assert host.own_command() == os.path.abspath("venv/bin/zfstop")
     monkeypatch.setattr(sys, "argv", ["zfstop/__main__.py"])
-    assert host._own_command() == f"{sys.executable} -m zfstop"
+    assert host.own_command() == f"{sys.executable} -m zfstop"
 
 
 def test_lockdown_that_forbids_tracing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,10 +201,11 @@ def test_without_either_the_distributions_command_is_told(
 
 def test_what_cannot_be_read_becomes_a_note_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     existing(monkeypatch)
+    monkeypatch.setattr(host, "preemptible", lambda: False)
     monkeypatch.setattr(Path, "read_text", unreadable)
     facts, notes = host.facts()
     assert (facts.module_btf, facts.blacklist) == (False, None)
-    assert len(notes) == 3
+    assert len(notes) == 2
     assert any("mount -t tracefs" in note for note in notes)
 
 
@@ -231,6 +232,7 @@ def test_the_blacklist_is_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_ways_to_attach_are_known_words(
     monkeypatch: pytest.MonkeyPatch, asked: str | None, kinds: tuple[str, ...]
 ) -> None:
+    monkeypatch.setattr(host, "preemptible", lambda: False)
     if asked is None:
         monkeypatch.delenv("ZFSTOP_ATTACH", raising=False)
     else:
@@ -277,3 +279,31 @@ def test_a_host_is_described_also_without_zfs() -> None:
 def test_a_symbol_table_that_cannot_be_read_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_bytes", unreadable)
     fails(host.kallsyms, Exit.NO_PROBE, "/proc/kallsyms", "mount -t proc")
+
+
+@pytest.mark.parametrize(
+    ("mode", "version", "answer"),
+    [
+        ("none voluntary full (lazy)", "", True),
+        ("none voluntary (full)", "", True),
+        ("none (voluntary) full lazy", "#1 SMP PREEMPT_DYNAMIC", False),
+        ("(none) voluntary full", "#1 SMP PREEMPT_DYNAMIC", False),
+        ("", "#1 SMP PREEMPT_DYNAMIC Debian", True),
+        ("", "#1 SMP PREEMPT_RT", True),
+        ("", "#1 SMP Debian 6.1", False),
+    ],
+)
+def test_a_kernel_that_interrupts_its_own_work_is_known(
+    monkeypatch: pytest.MonkeyPatch, mode: str, version: str, answer: bool
+) -> None:
+    monkeypatch.setattr(host, "read", lambda path: mode)
+    monkeypatch.setattr(host.platform, "version", lambda: version)
+    assert host.preemptible() is answer
+
+
+def test_on_a_kernel_that_interrupts_its_own_work_kprobes_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ZFSTOP_ATTACH", raising=False)
+    monkeypatch.setattr(host, "preemptible", lambda: True)
+    facts, notes = host.facts()
+    assert facts.kinds == ("kprobe", "fentry")
+    assert any("kprobe pairs come first" in note for note in notes)

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from zfstop.callers import Callers
 from zfstop.kernel import in_flight
 from zfstop.kernel.in_flight import InFlightCalls
 from zfstop.kernel.paths import Paths
@@ -19,7 +20,7 @@ STACK = (
 
 
 def thread(asleep: bool = True, stack: tuple[str, ...] = STACK) -> in_flight._Thread:
-    return in_flight._Thread(7, "dd", 0, asleep, stack)
+    return in_flight._Thread(7, 0, "dd", 0, asleep, stack)
 
 
 def test_the_wait_is_named_by_the_first_function_that_says_more_than_asleep() -> None:
@@ -38,6 +39,8 @@ def test_a_sleeper_in_the_function_is_in_flight_and_one_elsewhere_has_moved_on()
 
 def test_a_running_thread_and_an_unreadable_stack_are_given_the_doubt() -> None:
     assert not thread(asleep=False, stack=("do_select",)).moved_on("zpl_iter_read")
+    inside = in_flight._Thread(7, 0, "dd", 0, True, ("cv_wait", "zpl_fallocate_common"), in_zfs=True)
+    assert not inside.moved_on("zpl_fallocate"), "a function that ended in a jump is not on the stack"
     assert not thread(stack=()).moved_on("zpl_iter_read")
 
 
@@ -49,6 +52,12 @@ def test_a_thread_that_has_ended_is_not_found_and_a_living_one_is_named() -> Non
     assert own.uid == os.getuid()
 
 
+def entry(begun: int) -> bytes:
+    """A thread in one call since ``begun``, or idle for ever."""
+    call = in_flight.CALL.pack(begun, 0, 0, 0, *[0] * 6)
+    return in_flight.THREAD.pack(0, 0, bool(begun), 0) + call * in_flight.DEPTH
+
+
 class Kernel:
     """The map of calls in flight, and what is asked of it."""
 
@@ -57,13 +66,13 @@ class Kernel:
         self.vanish: set[int] = set()
 
     def map_batches(self, *_: int) -> list[tuple[bytes, bytes]]:
-        return [(in_flight._KEY.pack(k), in_flight.CALL.pack(t, 0)) for k, t in self.calls.items()]
+        return [(in_flight._KEY.pack(tid), entry(begun)) for tid, begun in self.calls.items()]
 
     def map_lookup(self, _: int, key: bytes, __: int) -> bytes | None:
         number = in_flight._KEY.unpack(key)[0]
         if number in self.vanish:
             return None
-        return in_flight.CALL.pack(self.calls[number], 0)
+        return entry(self.calls[number])
 
     def map_delete(self, _: int, key: bytes) -> None:
         del self.calls[in_flight._KEY.unpack(key)[0]]
@@ -80,14 +89,15 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def calls(kernel: Kernel) -> InFlightCalls:
     probe = Attached("read", "zpl_iter_read", "zfs", "kiocb_iter", "fentry/fexit")
     paths = Paths(lambda ids: None, 10)
-    return InFlightCalls({"in_flight": 3, "looked": 4}, None, {0: probe}, paths, None, lambda: None)  # type: ignore[arg-type]
+    maps, callers = {"in_flight": 3, "looked": 4}, Callers("/nowhere")
+    return InFlightCalls(maps, None, {0: probe}, paths, None, callers, lambda: None)  # type: ignore[arg-type]
 
 
 DEAD_TID = 4_194_303
 
 
 def test_the_entry_of_a_dead_thread_is_taken_out_and_counted_as_a_missed_return(kernel: Kernel) -> None:
-    kernel.calls = {DEAD_TID << 32: 100}
+    kernel.calls = {DEAD_TID: 100}
     found, missed = calls(kernel).older_than(10**10, 10**9)
     assert found == ()
     assert missed == {0: 1}
@@ -95,8 +105,8 @@ def test_the_entry_of_a_dead_thread_is_taken_out_and_counted_as_a_missed_return(
 
 
 def test_a_call_that_returned_while_it_was_looked_at_is_not_counted_as_missed(kernel: Kernel) -> None:
-    kernel.calls = {DEAD_TID << 32: 100}
-    kernel.vanish = {DEAD_TID << 32}
+    kernel.calls = {DEAD_TID: 100}
+    kernel.vanish = {DEAD_TID}
     assert calls(kernel).older_than(10**10, 10**9) == ((), {})
 
 
@@ -104,7 +114,7 @@ def test_the_oldest_come_first_and_younger_calls_are_left_out(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_flight, "_thread", lambda tid: thread())
-    kernel.calls = {3 << 32: 5 * 10**9, 1 << 32: 2 * 10**9, 2 << 32: 1 * 10**9}
+    kernel.calls = {3: 5 * 10**9, 1: 2 * 10**9, 2: 1 * 10**9}
     found, missed = calls(kernel).older_than(6 * 10**9, 2 * 10**9)
     assert [call.tid for call in found] == [2, 1]
     assert [call.age_ns for call in found] == [5 * 10**9, 4 * 10**9]
@@ -112,12 +122,31 @@ def test_the_oldest_come_first_and_younger_calls_are_left_out(
     assert missed == {}
 
 
-def test_an_entry_idle_for_long_is_taken_out_and_counted_as_nothing(kernel: Kernel) -> None:
-    kernel.calls = {1 << 32: 0, 2 << 32: 0}
+GONE = 4_194_303  # the highest PIDs there can be
+
+
+def test_an_entry_idle_for_long_is_taken_out_when_its_thread_has_ended_and_counted_as_nothing(
+    kernel: Kernel,
+) -> None:
+    lives = os.getpid()
+    kernel.calls = {GONE: 0, GONE - 1: 0, lives: 0}
     assert calls(kernel).older_than(in_flight.IDLE_NS, 0) == ((), {})
-    assert len(kernel.calls) == 2
+    assert len(kernel.calls) == 3
     assert calls(kernel).older_than(in_flight.IDLE_NS + 1, 0) == ((), {})
-    assert kernel.calls == {}
+    assert set(kernel.calls) == {lives}, "a thread that lives may enter while its entry is taken out"
+
+
+def test_many_idle_entries_are_looked_up_a_part_at_a_time(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "_LOOKED_UP", 2)
+    lives = {int(tid): 0 for tid in os.listdir("/proc") if tid.isdigit()}
+    lives = dict(sorted(lives.items())[:4])
+    kernel.calls = lives | {GONE: 0}
+    looker = calls(kernel)
+    for _ in range(3):
+        looker.older_than(in_flight.IDLE_NS + 1, 0)
+    assert kernel.calls == lives
 
 
 def test_a_missed_return_is_a_loss_and_leaves_the_books_balanced() -> None:

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zfstop.callers import Callers
 from zfstop.kernel.names import Names
 from zfstop.kernel.paths import Paths
 from zfstop.model.events import (
     ALL_SIZE,
     DELETED,
     EVENT_STRUCT,
+    IN_DIRECTORY,
     KEY_STRUCT,
     NO_OFFSET,
     NO_PATH,
     PATH_STRUCT,
     RECORD_BYTES,
     RING_HEADER_BYTES,
+    WAITS_STRUCT,
+    Key,
     RawEvent,
 )
 from zfstop.model.state import Attached
+from zfstop.model.waits import Waits
 
 SLOTS = {
     0: Attached("read", "zpl_iter_read", "zfs", "kiocb_iter", "kprobe pair"),
     3: Attached("fsync", "zpl_fsync", "zfs", "file_range", "fentry/fexit"),
 }
 RAW = RawEvent(
-    10**12, 5_000_000, 4096, 512, 512, 4711, 9, 26, b"dd".ljust(16, b"\0"), 812, 57, 1000, 0, 0, 813, 300, 0
-)
+    10**12, 5_000_000, 4096, 512, 512, 0, 9, 26, b"dd".ljust(16, b"\0"), 812, 57, 1000, 0, 0, 813, 300, 1,
+    WAITS_STRUCT.pack(1 << 15, 0, 0, 1 << 14, 0, 0, 0, 0), 0xFFFFFFFFC0001234,
+)  # fmt: skip
 
 
 class Table:
@@ -56,24 +63,33 @@ def path(path_id: int, *leaf_to_root: bytes) -> bytes:
     return PATH_STRUCT.pack(path_id, len(text), 0) + text
 
 
-def known(table: Table | None = None, *records: bytes) -> Names:
+def known(table: Table | None = None, *records: bytes, callers: Callers | None = None) -> Names:
     paths = Paths(lambda ids: None, 1000)
     for item in records or (path(9, b"file", b"dir"),):
         paths.add(item)
-    return Names(SLOTS, paths, table or Table(d57="tank/data"))  # type: ignore[arg-type]
+    return Names(SLOTS, paths, table or Table(d57="tank/data"), callers or Callers("/nowhere"))  # type: ignore[arg-type]
 
 
 def test_a_record_with_everything() -> None:
     (event,) = known().events(record())
-    assert event.key == ("read", 812, "dd", 1000, 26, "tank/data", "dir/file", "zpl_iter_read")
-    assert (event.ts_ns, event.latency_ns, event.tid, event.ino, event.bucket) == (
-        10**12,
-        5_000_000,
-        813,
-        4711,
-        300,
-    )
+    assert event.key == Key("read", 812, "dd", 1000, 26, "tank/data", "dir/file", "zpl_iter_read")
+    assert (event.ts_ns, event.latency_ns, event.tid, event.bucket) == (10**12, 5_000_000, 813, 300)
     assert (event.offset, event.size, event.result) == (4096, 512, 512)
+    assert event.waits == Waits(disk=2_500_000, zil=1_250_000, cpu=1_250_000)
+    assert event.slept_in == "", "nobody knows that address"
+
+
+def test_where_nobody_looked_there_are_no_waits_and_an_address_gets_its_name() -> None:
+    names = Names(
+        SLOTS,
+        Paths(lambda ids: None, 10),
+        Table(),
+        Callers("/nowhere"),
+        {0xFFFFFFFFC0001234: "taskq_wait"}.__getitem__,
+    )  # type: ignore[arg-type]
+    unknown, known = names.events(record(known=0, slept_in=0) + record())
+    assert (unknown.waits, unknown.slept_in) == (None, "")
+    assert known.slept_in == "taskq_wait"
 
 
 def test_records_come_out_in_order() -> None:
@@ -107,6 +123,25 @@ def test_a_path_that_never_came_is_a_question_mark() -> None:
     assert known().events(record(path_id=1234, flags=DELETED))[0].key.path == "?"
 
 
+def test_the_other_path_comes_with_the_event() -> None:
+    names = known(None, path(9, b"file", b"dir"), path(8, b"new"))
+    plain, renamed, unknown = names.events(record() + record(target=8) + record(target=1234))
+    assert (plain.to, renamed.to, unknown.to) == ("", "new", "?")
+
+
+def test_of_a_name_that_is_not_known_the_directory_is_told() -> None:
+    assert known().events(record(flags=IN_DIRECTORY))[0].key.path == "dir/file/?"
+    assert known().events(record(flags=IN_DIRECTORY, path_id=1234))[0].key.path == "?"
+    assert known().events(record(flags=IN_DIRECTORY | NO_PATH, path_id=34))[0].key.path == "inode#34/?"
+
+
+def test_a_volume_is_all_of_its_dataset() -> None:
+    """Whether its name came or not: the number of its device tells the dataset."""
+    dev = 230 << 20 | 16
+    (event,) = known(Table(**{f"d{dev}": "tank/vol"})).events(record(path_id=0xFFFFFFFF << 32 | dev, dev=dev))
+    assert (event.key.dataset, event.key.path) == ("tank/vol", "(volume)")
+
+
 def test_an_unknown_device_keeps_its_numbers() -> None:
     assert known(Table()).events(record())[0].key.dataset == "dev 0:57"
 
@@ -118,6 +153,29 @@ def test_names_are_looked_up_once_for_a_key_and_again_after_a_mount() -> None:
     assert table.asked == [(57, 812)]
     table.names, table.generation = {57: "tank/renamed"}, 1
     assert names.events(record())[0].key.dataset == "tank/renamed"
+
+
+def test_a_key_says_where_the_caller_is_and_its_number_there(tmp_path: Path) -> None:
+    cgroup = tmp_path / "cgroup" / "lxc.payload.web1"
+    cgroup.mkdir(parents=True)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mountinfo").write_text(f"30 20 0:26 / {cgroup.parent} rw - cgroup2 none rw\n")
+    (tmp_path / "812").mkdir()
+    (tmp_path / "812" / "cgroup").write_text("0::/lxc.payload.web1\n")
+    status = tmp_path / "812" / "status"
+    status.write_text("NStgid:\t812\t17\n")
+    names = known(callers=Callers(str(tmp_path)))
+
+    def told(**changes: int) -> tuple[str, int]:
+        (event,) = names.events(record(cgroup=cgroup.stat().st_ino, **changes))
+        return event.key.where, event.key.inner_pid
+
+    assert told() == ("lxc:web1", 17)
+    assert told(pid=813) == ("lxc:web1", 0)
+    status.write_text("NStgid:\t812\t99\n")
+    assert told() == ("lxc:web1", 17)
+    names.end_second()
+    assert told() == ("lxc:web1", 99), "the number may be another process's by now"
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

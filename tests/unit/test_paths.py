@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zfstop.kernel.paths import CUT_MARK, Paths, decode_path
-from zfstop.model.events import PATH_CUT, PATH_STRUCT
+from zfstop.model.events import PATH_CUT, PATH_STRUCT, PATH_VOLUME
 from zfstop.text import visible
 
 
@@ -50,6 +50,53 @@ def test_any_names_are_shown_harmlessly_and_none_is_lost(raw: list[bytes], cut: 
     assert path.isprintable()
     shown = path.removeprefix(CUT_MARK) if cut else path
     assert shown.split("/") == ([visible(name) for name in raw] or ["."])
+
+
+# Volumes: a path of one component, by a number that is their device's.
+
+
+def volume(dev: int, name: bytes) -> bytes:
+    return PATH_STRUCT.pack(0xFFFFFFFF << 32 | dev, len(name) + 1, PATH_VOLUME) + name + b"\0"
+
+
+def test_volumes_are_told_once_by_their_device() -> None:
+    paths = Paths(lambda ids: None, 100)
+    for item in (volume(230 << 20, b"tank/vol"), volume(230 << 20 | 16, b"tank/a/b"), record(7, b"file")):
+        paths.add(item)
+    assert paths.volumes() == {230 << 20: "tank/vol", 230 << 20 | 16: "tank/a/b"}
+    assert paths.volumes() == {}
+    assert paths.get(7) == "file"
+
+
+def test_a_volume_that_was_told_is_asked_for_anew_every_second() -> None:
+    """It may have been renamed, or its number given to another."""
+    asked: list[int] = []
+    paths = Paths(asked.extend, 100)
+    paths.add(volume(230 << 20, b"tank/vol"))
+    paths.tidy()
+    assert asked == [], "nobody has heard of it yet"
+    paths.volumes()
+    paths.tidy()
+    assert asked == [0xFFFFFFFF << 32 | 230 << 20]
+    paths.tidy()
+    assert len(asked) == 1, "the program names it only when it is used again"
+    paths.add(volume(230 << 20, b"tank/renamed"))
+    assert paths.volumes() == {230 << 20: "tank/renamed"}
+
+
+def test_the_last_of_two_names_of_a_volume_counts() -> None:
+    paths = Paths(lambda ids: None, 100)
+    paths.add(volume(230 << 20, b"old"))
+    paths.add(volume(230 << 20, b"new"))
+    assert paths.volumes() == {230 << 20: "new"}
+
+
+@given(st.binary(min_size=1, max_size=200).filter(lambda raw: b"\0" not in raw))
+def test_any_name_of_a_volume_is_shown_harmlessly(name: bytes) -> None:
+    paths = Paths(lambda ids: None, 100)
+    paths.add(volume(9, name))
+    (shown,) = paths.volumes().values()
+    assert shown == visible(name)
 
 
 class Kernel:

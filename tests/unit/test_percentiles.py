@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from zfstop.model.events import Key
 from zfstop.model.histogram import RELATIVE_ERROR, bucket_of
 from zfstop.model.history import History, Second, Stats, Tally
-from zfstop.model.percentiles import SHARES, summaries, summarize
+from zfstop.model.percentiles import SHARES, RollingCalls, merged, summaries, summarize
 from zfstop.model.state import Controls
 
 LATENCIES = st.lists(st.integers(0, 2**39), min_size=1, max_size=300)
@@ -80,3 +80,29 @@ def test_the_history_sums_all_calls_since_the_start_though_seconds_are_dropped()
     for _ in range(5):
         history.append(second(("read", "tank", tally([7, 9]))))
     assert history.all_calls()["read"][0].calls == 10
+
+
+CALLS = st.dictionaries(st.sampled_from(("read", "write", "evict")), LATENCIES, max_size=3)
+
+
+@given(st.lists(CALLS, max_size=8), st.lists(st.integers(0, 8), max_size=6))
+def test_a_window_that_moves_gives_the_same_as_its_seconds_summed(
+    contents: list[dict[str, list[int]]], ends: list[int]
+) -> None:
+    seconds = tuple(second(*((op, "tank", tally(found)) for op, found in item.items())) for item in contents)
+    rolling = RollingCalls(3)
+    for end in (min(end, len(seconds)) for end in ends):
+        rolling.move_to(end, lambda start, stop: seconds[max(start, 0) : stop])
+        assert rolling.summaries() == summaries(seconds[max(0, end - 3) : end])
+
+
+@given(st.lists(LATENCIES, min_size=1, max_size=4))
+def test_operations_taken_together_are_merged_not_averaged(parts: list[list[int]]) -> None:
+    singles = [summarize(f"op{n}", tally(found), 1, 0, 10**9) for n, found in enumerate(parts)]
+    everything = tally([latency for found in parts for latency in found])
+    assert merged("rest", singles) == summarize("rest", everything, len(parts), 0, 10**9)
+
+
+def test_the_operation_with_the_most_time_waited_comes_first() -> None:
+    found = summaries([second(("read", "tank", tally([5] * 100)), ("fsync", "tank", tally([10**6])))])
+    assert [item.op for item in found] == ["fsync", "read"]

@@ -212,3 +212,14 @@ def test_a_thinned_second_under_a_filter_says_so(make: Any) -> None:
 def test_a_recording_without_a_second_cannot_be_played(make: Any) -> None:
     with pytest.raises(UserError, match="no whole second"):
         Player(Recording(make.meta, ()))
+
+
+def test_counters_begin_anew_with_the_recording(make: Any) -> None:
+    player = still(make, preload=0)
+    player.start()
+    hits = []
+    for _ in range(10):
+        player.advance(1)
+        hits.append(player.history.totals()[1][0].entered)
+    assert hits[:5] == hits[5:]
+    assert hits[4] > hits[0]

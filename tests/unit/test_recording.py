@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -25,14 +25,17 @@ from zfstop.model.events import Event, Key
 from zfstop.model.histogram import BUCKETS
 from zfstop.model.history import InFlight, Second, Stats, Tally
 from zfstop.model.state import Attached, Controls, Counts, Host, ProbeReport, Rejected
+from zfstop.model.waits import CAUSES, Waits
+from zfstop.model.zfs_state import Commits, Figures, PoolState, Properties, Scan, Txg, ZfsState
 from zfstop.recording import Meta, Recording, Writer, open_recording
 from zfstop.text import visible
 
 NAMES = (st.binary(max_size=30) | st.text(max_size=20)).map(visible)
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 I64, I63 = st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1)
-KEYS = st.builds(Key, NAMES, U32, NAMES, U32, U64, NAMES, NAMES, NAMES)
+KEYS = st.builds(Key, NAMES, U32, NAMES, U32, U64, NAMES, NAMES, NAMES, NAMES, U32, cause=st.just(""))
 BUCKET_NUMBERS = st.integers(0, BUCKETS - 1)
+WAITS = st.none() | st.builds(Waits, *[I63] * len(CAUSES))
 STATS = st.builds(
     lambda count, errors, *rest: Stats(count, min(errors, count), *rest),
     st.integers(1, 2**63 - 1),
@@ -41,6 +44,7 @@ STATS = st.builds(
     I63,
     I63,
     st.dictionaries(BUCKET_NUMBERS, st.integers(1, 2**40), max_size=5),
+    WAITS,
 )
 TALLIES = st.dictionaries(BUCKET_NUMBERS, st.integers(1, 2**40), max_size=5).map(
     lambda buckets: Tally(sum(buckets.values()), 0, 7, 11, buckets)
@@ -54,8 +58,31 @@ EVENTS = st.builds(
     offset=I64 | st.none(),
     size=U64 | st.none(),
     result=I64,
-    ino=U64,
     bucket=BUCKET_NUMBERS,
+    to=NAMES,
+    waits=WAITS,
+    slept_in=NAMES,
+)
+TXGS = st.builds(
+    Txg, I63, st.sampled_from("OQWSC"), st.integers(0, 2**62), *[I63] * 4, *[I63 | st.none()] * 3
+)
+SCANS = st.builds(
+    Scan, st.sampled_from(("", "scrub", "resilver")), st.floats(0, 1) | st.none(), st.booleans()
+)
+POOLS = st.builds(
+    PoolState,
+    NAMES,
+    NAMES,
+    st.lists(TXGS, max_size=3).map(tuple),
+    SCANS | st.none(),
+    st.booleans() | st.none(),
+)
+STATES = st.builds(
+    ZfsState,
+    pools=st.lists(POOLS, max_size=3, unique_by=lambda pool: pool.name).map(tuple),
+    figures=st.builds(Figures, *[I63 | st.none()] * len(Figures._fields)),
+    commits=st.lists(st.builds(Commits, NAMES, I63), max_size=2).map(tuple),
+    properties=st.lists(st.builds(Properties, NAMES, I63 | st.none(), NAMES, NAMES), max_size=2).map(tuple),
 )
 SECONDS = st.builds(
     Second,
@@ -70,9 +97,10 @@ SECONDS = st.builds(
     in_flight=I63,
     tallies=st.lists(st.tuples(NAMES, NAMES, TALLIES), max_size=3).map(tuple),
     stuck=st.lists(
-        st.builds(InFlight, KEYS, U32, I63, I64 | st.none(), U64 | st.none(), NAMES), max_size=3
+        st.builds(InFlight, KEYS, U32, I63, I64 | st.none(), U64 | st.none(), NAMES, WAITS), max_size=3
     ).map(tuple),
     notes=st.lists(NAMES, max_size=2).map(tuple),
+    zfs=st.none() | STATES,
 )
 TEXTS5 = st.builds(Attached, NAMES, NAMES, NAMES, NAMES, NAMES)
 METAS = st.builds(
@@ -85,6 +113,7 @@ METAS = st.builds(
         st.lists(TEXTS5, max_size=2).map(tuple),
         st.lists(st.builds(Rejected, NAMES, NAMES, NAMES), max_size=2).map(tuple),
         st.lists(NAMES, max_size=2).map(tuple),
+        st.lists(TEXTS5, max_size=2).map(tuple),
     ),
     zfstop=NAMES,
 )
@@ -146,6 +175,76 @@ def test_what_is_read_equals_what_was_written(meta: Meta, seconds: tuple[Second,
     with tempfile.TemporaryDirectory(dir=FAST_DISK) as folder:
         path = write(Path(folder, "r"), meta, seconds)
         assert open_recording(path) == Recording(meta, seconds)
+
+
+#: As the first zfstop and the one after it wrote them, to the letter.
+KEYS_1 = (
+    "CREATE TABLE keys (id INTEGER PRIMARY KEY, op INTEGER, pid INTEGER, comm INTEGER, uid INTEGER,"
+    " cgroup INTEGER, dataset INTEGER, path INTEGER, symbol INTEGER)"
+)
+EVENTS_1 = (
+    "CREATE TABLE events (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, before_ns INTEGER,"
+    " latency_ns INTEGER, tid INTEGER, file_offset INTEGER, size INTEGER, result INTEGER, ino INTEGER,"
+    " bucket INTEGER)"
+)
+EVENTS_2 = EVENTS_1.replace("ino INTEGER", "to_path INTEGER")
+GROUPS_2 = (
+    "CREATE TABLE groups (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, calls INTEGER, errors INTEGER,"
+    " total_ns INTEGER, max_ns INTEGER, bytes INTEGER, buckets TEXT)"
+)
+STUCK_2 = (
+    "CREATE TABLE stuck (id INTEGER PRIMARY KEY, second INTEGER, key INTEGER, tid INTEGER, age_ns INTEGER,"
+    " file_offset INTEGER, size INTEGER, waits_in INTEGER)"
+)
+
+
+def made_older(path: Path, number: int, **tables: str) -> None:
+    """Turn a recording into one of an older format, with these tables in place of the new ones."""
+    db = sqlite3.connect(path)
+    for name, sql in tables.items():
+        db.execute(f"ALTER TABLE {name} RENAME TO newer")
+        db.execute(sql)
+        new = [row[1] for row in db.execute("PRAGMA table_info(newer)")]
+        old = [row[1] for row in db.execute(f"PRAGMA table_info({name})")]
+        taken = ",".join(column if column in new else "4711" for column in old)
+        db.execute(f"INSERT INTO {name} SELECT {taken} FROM newer")
+        db.execute("DROP TABLE newer")
+    for name in ("zfs", "pools", "txgs"):
+        db.execute(f"DROP TABLE {name}")
+    db.execute("UPDATE meta SET value = ? WHERE name = 'format'", (str(number),))
+    db.commit()
+    db.close()
+
+
+def rich(make: Any, **of_event: Any) -> Second:
+    """A second with everything that one format or another does not know."""
+    events = tuple(make.event(pid=pid, **of_event) for pid in (1, 2))
+    stuck = InFlight(events[0].key, 1, 2 * 10**9, None, None, "cv_wait", Waits(disk=5))
+    return cast(
+        Second, make.second(events=events, stuck=(stuck,), zfs=ZfsState((PoolState("tank", "ONLINE"),)))
+    )
+
+
+def poor(make: Any, **of_event: Any) -> Second:
+    """The same without waits and the state of ZFS."""
+    second = rich(make, **of_event)
+    return replace(second, stuck=(replace(second.stuck[0], waits=None),), zfs=None)
+
+
+WAITED = {"waits": Waits(zil=20_000_000), "slept_in": "cv_wait"}
+
+
+def test_format_1_is_read_without_owners_inner_pids_and_other_paths(path: Path, make: Any) -> None:
+    write(path, make.meta, (rich(make, where="docker:abc", inner_pid=7, to="new", **WAITED),))
+    made_older(path, 1, keys=KEYS_1, events=EVENTS_1, groups=GROUPS_2, stuck=STUCK_2)
+    assert open_recording(path).seconds() == (poor(make),)
+
+
+def test_format_2_is_read_without_waits_and_the_state_of_zfs(path: Path, make: Any) -> None:
+    caller = {"where": "docker:abc", "inner_pid": 7, "to": "new"}
+    write(path, make.meta, (rich(make, **caller, **WAITED),))
+    made_older(path, 2, events=EVENTS_2, groups=GROUPS_2, stuck=STUCK_2)
+    assert open_recording(path).seconds() == (poor(make, **caller),)
 
 
 def test_an_absurd_sum_of_sizes_stops_at_what_a_column_holds(path: Path, make: Any) -> None:
@@ -398,7 +497,8 @@ def test_flipped_bytes_never_crash(
 
 
 HOSTILE = {
-    "another format": "UPDATE meta SET value = '2' WHERE name = 'format'",
+    "another format": "UPDATE meta SET value = '4' WHERE name = 'format'",
+    "the tables of another format": "UPDATE meta SET value = '1' WHERE name = 'format'",
     "no format": "DELETE FROM meta WHERE name = 'format'",
     "no host": "DELETE FROM meta WHERE name = 'host'",
     "no zone": "UPDATE meta SET value = '2026-11-22T10:00:00' WHERE name = 'started'",
@@ -426,6 +526,27 @@ HOSTILE = {
     "no number": "UPDATE events SET result = NULL",
     "a number below 0": "UPDATE events SET latency_ns = -1",
     "a number too large": "UPDATE keys SET pid = 4294967296",
+    "an inner number too large": "UPDATE keys SET inner_pid = 4294967296",
+    "another path that is not there": "UPDATE events SET to_path = 9999",
+    "an owner that is not there": "UPDATE keys SET owner = 9999",
+    "waits not a list": "UPDATE events SET waits = '{}'",
+    "waits of another number of causes": "UPDATE groups SET waits = '[1,2]'",
+    "waits below 0": "UPDATE events SET waits = '[0,0,0,0,0,0,0,0,-1]'",
+    "a function that is not there": "UPDATE events SET slept_in = 9999",
+    "ZFS of no second": "UPDATE zfs SET second = second + 9999",
+    "figures below 0": "UPDATE zfs SET arc_size = -1",
+    "commits of another shape": "UPDATE zfs SET commits = '[[1,2,3]]'",
+    "commits below 0": "UPDATE zfs SET commits = '[[\"a\",-1]]'",
+    "properties not JSON": "UPDATE zfs SET properties = (SELECT id FROM texts WHERE text = 'fio')",
+    "properties that are not there": "UPDATE zfs SET properties = 9999",
+    "a pool of no second": "DELETE FROM zfs",
+    "a pool twice": "UPDATE pools SET pool = (SELECT min(pool) FROM pools)",
+    "a pool half there": "UPDATE pools SET log = 2",
+    "a scan beyond its end": "UPDATE pools SET scan = 1, scan_done = 1.5, scan_paused = 0",
+    "a scan that is not there": "UPDATE pools SET scan = 9999, scan_done = 0.5, scan_paused = 0",
+    "a txg of no pool": "UPDATE txgs SET pool = 9999",
+    "a txg of another pool": "UPDATE txgs SET pool = state",
+    "a txg that took less than nothing": "UPDATE txgs SET sync_ns = -1",
     "a bucket too large": "UPDATE events SET bucket = 592",
     "a time before time": "UPDATE events SET before_ns = 9223372036854775807",
     "a time beyond time": "UPDATE events SET before_ns = -9223372036854775807 - 1; UPDATE seconds SET mono_ns = -1",
@@ -496,7 +617,7 @@ def test_a_newer_format_names_the_zfstop_that_wrote_it(good: Path) -> None:
     db.close()
     error = refused(good)
     assert "was written by zfstop 9.1\\x1b[2J in format 7" in error.sentence
-    assert "reads format 1" in error.sentence
+    assert "reads format 1, 2 and 3" in error.sentence
 
 
 def test_a_counter_of_another_version_is_left_out(good: Path) -> None:

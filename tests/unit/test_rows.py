@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import reduce
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from zfstop.model.histogram import bucket_of
 from zfstop.model.history import History, Second, Stats
 from zfstop.model.rows import TREND_CELLS, Grouping, Rolling, Row, rows, sort_rows, trend
 from zfstop.model.state import Controls
+from zfstop.model.waits import Waits, together
 
 MS = 1_000_000
 
@@ -39,9 +43,10 @@ keys = st.builds(
     path=st.sampled_from(["p", "q"]),
 )
 some_stats = st.builds(
-    lambda latencies, errors: stats(*latencies, errors=errors, size=512),
+    lambda latencies, errors, waits: replace(stats(*latencies, errors=errors, size=512), waits=waits),
     st.lists(st.integers(0, 5 * 10**9), min_size=1, max_size=4),
     st.integers(0, 2),
+    st.none() | st.lists(st.integers(0, 10**9), min_size=9, max_size=9).map(lambda ns: Waits(*ns)),
 )
 seconds = st.builds(
     lambda groups, length_ns: second(*groups.items(), length_ns=length_ns),
@@ -61,6 +66,7 @@ def seen(row: Row, end: int, window: int) -> tuple[object, ...]:
         trend(row, end, window),
         row.percentile(0.5),
         row.percentile(0.99),
+        row.waits,
     )
 
 
@@ -87,6 +93,18 @@ def test_a_rolling_window_gives_the_rows_of_its_slice_wherever_it_is_moved(
         assert rolling.length_ns == sum(item.length_ns for item in held)
 
 
+def test_calls_that_took_no_time_leave_a_window_too() -> None:
+    """Several keys of a row, all of them gone with the same second."""
+    history = History()
+    history.append(second((key(path="p"), stats(0)), (key(path="q"), stats(0))))
+    for _ in range(3):
+        history.append(second())
+    rolling = Rolling(Grouping.PROCESS, 3)
+    for end in range(5):
+        rolling.move_to(end, history.between)
+    assert rolling.rows() == ()
+
+
 @given(st.lists(seconds, max_size=12), groupings)
 def test_no_operation_is_lost_or_counted_twice_by_grouping(every: list[Second], grouping: Grouping) -> None:
     found = rows(every, grouping)
@@ -94,6 +112,8 @@ def test_no_operation_is_lost_or_counted_twice_by_grouping(every: list[Second], 
     assert sum(row.count for row in found) == sum(part.count for part in groups)
     assert sum(row.total_ns for row in found) == sum(part.total_ns for part in groups)
     assert sum(row.errors for row in found) == sum(part.errors for part in groups)
+    known = reduce(together, (part.waits for part in groups), None)
+    assert reduce(together, (row.waits for row in found), None) == known
 
 
 def test_wait_is_seconds_waited_per_second_of_what_was_really_seen() -> None:

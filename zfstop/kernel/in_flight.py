@@ -7,24 +7,36 @@ sleeps in something else, is one whose return was missed: it is taken out and co
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from zfstop.callers import Callers, inner_pid
 from zfstop.kernel import bpf
+from zfstop.kernel.decoders import CAUSES, DECODERS
+from zfstop.kernel.names import path_text
 from zfstop.kernel.paths import Paths
-from zfstop.model.events import IN_FLIGHT_STRUCT, NO_PATH, Key
+from zfstop.model.events import ALL_SIZE, IN_FLIGHT_STRUCT, NO_OFFSET, Key
 from zfstop.model.history import InFlight
 from zfstop.model.state import Attached
+from zfstop.model.waits import Waits
 from zfstop.mounts import Mounts
 from zfstop.text import visible
 
-_KEY = struct.Struct("=Q")
-#: struct call of program.c: time of entry (0: idle), time it became idle, and what only the program reads.
-CALL = struct.Struct("=QQ40x")
-#: An entry that is idle for so long is taken out; its thread may have ended.
+_KEY = struct.Struct("=I")
+#: struct thread of program.c: when it became idle, since when it sleeps, in how many calls it is, for which cause; and
+#: its calls: time of entry, run queue clock, slot, whether it waited, and for how long on each cause.
+THREAD = struct.Struct("=Q16xQ24xII8x")
+CALL = struct.Struct("=Q40xQII24x6Q")
+DEPTH = 4
+THREAD_BYTES = THREAD.size + DEPTH * CALL.size
+#: Whether the thread of an entry that is idle for so long has ended is looked up, of so many entries a second.
 IDLE_NS = 30_000_000_000
+_LOOKED_UP = 512
 _BATCH = 512
 #: The oldest of them get names; the rest are counted.
 MOST_NAMED = 64
@@ -33,22 +45,77 @@ _SLEEPERS = re.compile(
     r"schedule|io_schedule|__schedule|schedule_timeout|schedule_hrtimeout|wait_for_|usleep|do_nanosleep|"
     r"(__)?cv_|spl_|rwsem_|down_|mutex_|__mutex|rt_mutex|bpf_trampoline|kretprobe|arch_rethook"
 )
-_INODE_DECODERS = frozenset({"znode_uio", "znode_sync", "inode_only"})
+
+
+class _Call(NamedTuple):
+    """One call a thread is in; ``place`` 0 is the outermost. ``spent`` is by cause, up to the last change."""
+
+    place: int
+    begun: int
+    queued: int
+    slot: int
+    spent: tuple[int, ...]
+
+
+class _Caller(NamedTuple):
+    """A thread that is in ZFS, sleeping since ``since`` for ``cause`` (its number from 1, 0 for none)."""
+
+    tid: int
+    since: int
+    cause: int
+    calls: tuple[_Call, ...]
+
+
+def _calls(value: bytes) -> list[_Call]:
+    calls = []
+    for place, (begun, queued, slot, waited, *spent) in enumerate(
+        CALL.iter_unpack(value[THREAD.size : THREAD_BYTES])
+    ):
+        calls.append(_Call(place, begun, queued, slot, tuple(spent) if waited else _NOTHING))
+    return calls
+
+
+_NOTHING = (0,) * len(CAUSES)
+
+
+def _waits_so_far(caller: _Caller, call: _Call, thread: _Thread, now_ns: int) -> Waits | None:
+    """Where its time went until now; what no cause explains is other while it sleeps, else the CPU's."""
+    if not call.queued and not any(call.spent):
+        return None
+    inside = [item.spent for item in caller.calls if item.place >= call.place]
+    spent = [sum(part) for part in zip(*inside, strict=True)]
+    known = 0 < caller.cause <= len(CAUSES)
+    if known:
+        spent[caller.cause - 1] += max(0, now_ns - max(caller.since, call.begun))
+    rest = max(0, now_ns - call.begun - sum(spent))
+    queued = min(max(0, thread.queued - call.queued), rest)
+    rest -= queued
+    other = rest if thread.asleep and not known else 0
+    return Waits._make([*spent, queued, other, rest - other])
 
 
 @dataclass(frozen=True, slots=True)
 class _Thread:
-    """What /proc says of a thread. ``stack`` is innermost first, and empty where it cannot be read."""
+    """What /proc says of a thread. ``stack`` is innermost first, and empty where it cannot be read.
+
+    ``queued`` is for how long it was runnable and did not run, in ns.
+    """
 
     pid: int
+    inner_pid: int
     comm: str
     uid: int
     asleep: bool
     stack: tuple[str, ...]
+    in_zfs: bool = False
+    queued: int = 0
 
     def moved_on(self, symbol: str) -> bool:
-        """Whether the thread sleeps somewhere else than in ``symbol``; a running one is given the doubt."""
-        return self.asleep and bool(self.stack) and symbol not in self.stack
+        """Whether the thread sleeps somewhere else than in ``symbol``; a running one is given the doubt.
+
+        So is one that sleeps in ZFS: a function that ended in a jump to another is not on the stack any more.
+        """
+        return self.asleep and bool(self.stack) and symbol not in self.stack and not self.in_zfs
 
 
 class InFlightCalls:
@@ -61,87 +128,131 @@ class InFlightCalls:
         slots: Mapping[int, Attached],
         paths: Paths,
         mounts: Mounts,
+        callers: Callers,
         take_paths: Callable[[], None],
     ) -> None:
         """``look`` is the program that names a call, if the kernel can run it; ``take_paths`` reads what it sent."""
         self._fd, self._looked, self._look = maps["in_flight"], maps["looked"], look
         self._slots = slots
+        self._turn = 0
         self._paths = paths
         self._mounts = mounts
+        self._callers = callers
         self._take_paths = take_paths
 
     def older_than(self, now_ns: int, age_ns: int) -> tuple[tuple[InFlight, ...], dict[int, int]]:
         """(the oldest calls in flight for at least ``age_ns``, oldest first; missed returns found now, by slot)."""
         found: list[InFlight] = []
-        missed: dict[int, int] = {}
-        for begun, key in self._old(now_ns - age_ns):
-            slot, tid = key & 0xFFFFFFFF, key >> 32
-            thread = _thread(tid)
-            if thread is None or thread.moved_on(self._slots[slot].symbol):
-                if self._still_there(key, begun):
-                    bpf.map_delete(self._fd, _KEY.pack(key))
-                    missed[slot] = missed.get(slot, 0) + 1
-            elif len(found) < MOST_NAMED:
-                found.append(self._describe(key, slot, thread, now_ns - begun))
-        return tuple(found), missed
+        missed: Counter[int] = Counter()
+        for caller in self._callers_since(now_ns - age_ns):
+            thread = _thread(caller.tid)
+            here = [
+                call for call in caller.calls if thread and not thread.moved_on(self._slots[call.slot].symbol)
+            ]
+            if thread is None or not here:
+                if self._still_there(caller):
+                    bpf.map_delete(self._fd, _KEY.pack(caller.tid))
+                    missed.update(call.slot for call in caller.calls)
+                continue
+            old = [call for call in here if call.begun <= now_ns - age_ns]
+            found += [self._describe(caller, call, thread, now_ns) for call in old[: MOST_NAMED - len(found)]]
+        return tuple(sorted(found, key=lambda call: -call.age_ns)), dict(missed)
 
-    def _old(self, before_ns: int) -> list[tuple[int, int]]:
-        """(time of entry, key) of calls that began before, the oldest first. Takes out long idle entries."""
+    def _callers_since(self, before_ns: int) -> list[_Caller]:
+        """The threads with a call that began before, the oldest first. Takes out the entries of ended threads."""
         old, idle = [], []
-        for raw, value in bpf.map_batches(self._fd, _KEY.size, CALL.size, _BATCH):
-            begun, left = CALL.unpack(value)
-            if begun and begun <= before_ns:
-                old.append((begun, int(_KEY.unpack(raw)[0])))
-            elif not begun and left < before_ns - IDLE_NS:
+        for raw, value in bpf.map_batches(self._fd, _KEY.size, THREAD_BYTES, _BATCH):
+            left, since, depth, cause = THREAD.unpack_from(value)
+            if depth:
+                calls = tuple(_calls(value)[:depth])
+                if calls[0].begun <= before_ns:
+                    old.append(_Caller(_KEY.unpack(raw)[0], since, cause, calls))
+            elif left < before_ns - IDLE_NS:
                 idle.append(raw)
-        for raw in idle:
-            bpf.map_delete(self._fd, raw)
-        return sorted(old)
+        self._take_out(idle)
+        return sorted(old, key=lambda caller: caller.calls[0].begun)
 
-    def _still_there(self, key: int, begun: int) -> bool:
-        """Whether the same call is still in the map: it may have returned while its thread was looked at."""
-        value = bpf.map_lookup(self._fd, _KEY.pack(key), CALL.size)
-        return value is not None and CALL.unpack(value)[0] == begun
+    def _take_out(self, idle: list[bytes]) -> None:
+        """Delete entries whose thread has ended. One that lives may enter at any moment, and its call would be lost."""
+        if self._turn >= len(idle):
+            self._turn = 0
+        batch = idle[self._turn : self._turn + _LOOKED_UP]
+        ended = [raw for raw in batch if not os.path.exists(f"/proc/{_KEY.unpack(raw)[0]}")]
+        with bpf.undisturbed():
+            for raw in ended:
+                bpf.map_delete(self._fd, raw)
+        self._turn += _LOOKED_UP
 
-    def _describe(self, key: int, slot: int, thread: _Thread, age_ns: int) -> InFlight:
-        probe = self._slots[slot]
-        dataset, path, offset, size = self._where(key, probe, thread.pid)
-        who = Key(probe.op, thread.pid, thread.comm, thread.uid, 0, dataset, path, probe.symbol)
-        return InFlight(who, key >> 32, age_ns, offset, size, _waits_in(thread.stack, probe.symbol))
+    def _still_there(self, caller: _Caller) -> bool:
+        """Whether the same calls are still in the map: they may have returned while the thread was looked at."""
+        value = bpf.map_lookup(self._fd, _KEY.pack(caller.tid), THREAD_BYTES)
+        if value is None:
+            return False
+        now = _calls(value)[: THREAD.unpack_from(value)[2]]
+        return [call.begun for call in now] == [call.begun for call in caller.calls]
 
-    def _where(self, key: int, probe: Attached, pid: int) -> tuple[str, str, int | None, int | None]:
-        kind = int(probe.decoder in _INODE_DECODERS)
-        if self._look is None or not bpf.run_raw_tracepoint(self._look, key, kind):
+    def _describe(self, caller: _Caller, call: _Call, thread: _Thread, now_ns: int) -> InFlight:
+        probe = self._slots[call.slot]
+        dataset, path, offset, size = self._where(caller.tid, call.place, probe, thread.pid)
+        who = Key(
+            probe.op, thread.pid, thread.comm, thread.uid, 0, dataset, path, probe.symbol,
+            self._callers.owner_now(caller.tid), thread.inner_pid,
+        )  # fmt: skip
+        waits_in = _waits_in(thread.stack, probe.symbol)
+        waits = _waits_so_far(caller, call, thread, now_ns)
+        return InFlight(who, caller.tid, now_ns - call.begun, offset, size, waits_in, waits)
+
+    def _where(
+        self, tid: int, place: int, probe: Attached, pid: int
+    ) -> tuple[str, str, int | None, int | None]:
+        if self._look is None or not bpf.run_raw_tracepoint(self._look, tid, place):
             return "?", "?", None, None
         self._take_paths()
         raw = bpf.map_lookup(self._looked, struct.pack("=I", 0), IN_FLIGHT_STRUCT.size)
         if raw is None:
             return "?", "?", None, None
-        _, offset, size, ino, path_id, dev, flags = IN_FLIGHT_STRUCT.unpack(raw)
-        path = f"inode#{ino}" if flags & NO_PATH else self._paths.get(path_id) or "?"
-        whole = probe.op == "open" or not size
+        _, offset, size, path_id, dev, flags = IN_FLIGHT_STRUCT.unpack(raw)
+        known = DECODERS[probe.decoder].flags
         return (
             self._mounts.name(dev, pid),
-            path,
-            None if probe.op == "open" else offset,
-            None if whole else size,
+            path_text(self._paths, path_id, flags | known),
+            None if known & NO_OFFSET else offset,
+            None if known & ALL_SIZE or not size else size,
         )
 
 
 def _thread(tid: int) -> _Thread | None:
     try:
         with open(f"/proc/{tid}/status", "rb") as file:
-            fields = dict(line.split(b":", 1) for line in file.read().splitlines() if b":" in line)
+            status = file.read()
         with open(f"/proc/{tid}/comm", "rb") as file:
             comm = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    stack: tuple[str, ...] = ()
+    text = ""
     with contextlib.suppress(OSError), open(f"/proc/{tid}/stack") as file:
-        stack = tuple(re.findall(r"\] ([\w.]+)\+", file.read()))
+        text = file.read()
+    stack = tuple(re.findall(r"\] ([\w.]+)\+", text))
+    fields = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
     asleep = fields[b"State"].strip()[:1] in (b"S", b"D")
     uid = int(fields[b"Uid"].split()[0])
-    return _Thread(int(fields[b"Tgid"]), visible(comm.removesuffix(b"\n")), uid, asleep, stack)
+    return _Thread(
+        int(fields[b"Tgid"]),
+        inner_pid(status),
+        visible(comm.removesuffix(b"\n")),
+        uid,
+        asleep,
+        stack,
+        "[zfs]" in text,
+        _queued(tid),
+    )
+
+
+def _queued(tid: int) -> int:
+    """The second figure of schedstat; 0 where the kernel keeps none."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{tid}/schedstat") as file:
+        return int(file.read().split()[1])
+    return 0
 
 
 def _waits_in(stack: tuple[str, ...], symbol: str) -> str:

@@ -1,22 +1,23 @@
 """Compile, load, attach, hand over, exit. Run as ``PYTHON -I loader.py SOCKET_FD``; nothing imports it.
 
 It runs under the Python that has bcc and needs nothing else. It reads one JSON request from the socket, reports
-its stages as JSON messages, and sends the descriptors of maps, programs and links with the last one. When it
+its stages as JSON messages, and sends the descriptors of maps, programs and links before the last one. When it
 exits, the receiver's copies keep everything alive; when the receiver dies, the kernel drops all of it.
 
-Request: {"probes": [{"slot", "op", "bit", "tier", "symbol", "decoder", "kinds"}], "sizes": {MACRO: int},
-          "headers": bool}
-Messages: {"stage": text}, then {"done": {...}} with descriptors, or {"error": {"kind", "text"}}.
+Request: {"probes": [{"slot", "op", "bit", "tier", "symbol", "decoder", "hook", "kinds", "attach"}],
+          "waits": [{"symbol", "module", "cause", "kinds"}], "structs": C text, "sizes": {MACRO: int},
+          "headers": bool, "owner": [tracefs, group, pipe] or null}
+Messages: {"stage": text}, {"descriptors": count} with so many, then {"done": {...}} or {"error": {"kind", "text"}}.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import dataclasses
 import errno
 import importlib.util
 import json
-import mmap
 import os
 import socket
 import sys
@@ -30,17 +31,25 @@ MAPS = (
     "pids",
     "devs",
     "in_flight",
+    "blank",
+    "ranges",
     "looked",
+    "found",
     "tallies",
     "sent_paths",
     "events",
     "paths",
 )
-_MODULE_DECODERS = frozenset({"znode_uio", "znode_sync"})
+PROGRAMS = ("entry", "leave", "look", "sleep_in", "sleep_out", "region_in", "region_out", "moved", "switched")
 _LOG_BYTES = 1 << 20
 _BETTER = "not needed: a better one is attached"
 #: A program that ran before its return was attached would count calls that never end: attach returns first.
-_PAIR = (("return", True), ("entry", False))
+_PAIR = (("leave", True), ("entry", False))
+#: The kernel runs what was attached last first: an entry attached after its return still finds the caller.
+_SLEEP = (("sleep_out", True), ("sleep_in", False))
+_REGION = (("region_out", True), ("region_in", False))
+#: Descriptors in one message; the kernel allows 253.
+_MOST_DESCRIPTORS = 200
 
 
 class Failed(Exception):
@@ -53,15 +62,19 @@ class Failed(Exception):
 
 def _sibling(name: str) -> ModuleType:
     """A module of this directory, by file: the path of the screen's Python must not leak into this one."""
-    spec = importlib.util.spec_from_file_location(name, os.path.join(_HERE, name + ".py"))
+    spec = importlib.util.spec_from_file_location("zfstop_" + name, os.path.join(_HERE, name + ".py"))
     if spec is None or spec.loader is None:
         raise Failed("internal", f"{name}.py is missing beside the loader")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
 bpf = _sibling("bpf")
+compiled = _sibling("compiled")
+decoders = _sibling("decoders")
+kretprobes = _sibling("kretprobes")
 offsets = _sibling("offsets")
 
 
@@ -85,135 +98,260 @@ class Channel:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self._socket.sendmsg([json.dumps(message).encode()], ancillary)
 
+    def hand_over(self, fds: list[int]) -> None:
+        """Any number of descriptors."""
+        for at in range(0, len(fds), _MOST_DESCRIPTORS):
+            part = fds[at : at + _MOST_DESCRIPTORS]
+            self.send({"descriptors": len(part)}, part)
+
 
 @dataclasses.dataclass
 class Types:
-    """What is known of structs: macro -> offset, the module's BTF, and why its structs are unknown (None: known)."""
+    """What is known of structs: macro -> offset (none with headers), and the BTF of kernel and module, if readable."""
 
     macros: dict[str, int]
+    kernel: Any = None
     zfs: Any = None
-    unknown: str | None = None
+    modules: dict[str, tuple[Any, int]] = dataclasses.field(default_factory=dict)
+
+    def module(self, name: str) -> tuple[Any, int]:
+        """Types of a module and a descriptor of them; Missing if it has none."""
+        if name not in self.modules:
+            if self.kernel is None:
+                raise offsets.Missing(f"module {name} has no BTF")
+            self.modules[name] = self.kernel.of_module(name), bpf.btf_object(name)
+        return self.modules[name]
+
+    def arguments(self, symbol: str, hook: str) -> list[str] | None:
+        """What the arguments of a function point to; None when nothing tells."""
+        for types, name in ((self.zfs, symbol), (self.kernel, hook)):
+            try:
+                if types is not None and name:
+                    return list(types.hook_arguments(name) if name is hook else types.arguments(name))
+            except offsets.Missing:
+                continue
+        return None
 
 
 def _types(headers: bool) -> Types:
     if headers:
-        return Types({}, unknown="the kernel's BTF is not used")
+        return Types(dict.fromkeys([*offsets.KERNEL_OFFSETS, *offsets.SCHEDULER_OFFSETS], 0))
     kernel = offsets.Btf()
-    types = Types(offsets.resolve(kernel, offsets.KERNEL_OFFSETS))
+    macros = offsets.resolve(kernel, offsets.KERNEL_OFFSETS)
+    optional = offsets.OPTIONAL_OFFSETS | offsets.SCHEDULER_OFFSETS
+    optional |= offsets.TASK_OFFSETS | offsets.DELAYED_OFFSETS
+    types = Types(macros | offsets.resolve_known(kernel, optional), kernel)
     try:
         types.zfs = kernel.of_module("zfs")
-        types.macros |= offsets.resolve(types.zfs, offsets.MODULE_OFFSETS)
-    except offsets.Missing as missing:
-        types.unknown = str(missing)
+    except offsets.Missing:
+        return types
+    types.macros |= offsets.resolve_known(types.zfs, offsets.MODULE_OFFSETS)
     return types
 
 
+#: Newer headers assert the size of a struct (fs.h, struct filename) that comes out otherwise under bcc's clang.
 _HEADER_TEXT = """
+#define _Static_assert(...)
 #include <uapi/linux/ptrace.h>
 #include <linux/fs.h>
 #include <linux/dcache.h>
 #include <linux/uio.h>
+#include <linux/sched.h>
 """
 _OWN_TEXT = "#include <linux/types.h>\n#include <uapi/linux/ptrace.h>\n"
 
 
-def _header_macros() -> list[str]:
-    lines = []
-    for macro, (type_name, path) in offsets.KERNEL_OFFSETS.items():
-        lines.append(f"#define {macro} __builtin_offsetof(struct {type_name}, {path})")
-    return lines
+def _renamed() -> bool:
+    """Whether the installed headers name members of a dentry as newer kernels do; a compile would take too long to ask.
+
+    Headers that are nowhere to be read (kheaders.tar.xz) are of older kernels.
+    """
+    for tree in ("source", "build"):
+        try:
+            with open(f"/lib/modules/{os.uname().release}/{tree}/include/linux/dcache.h", "rb") as file:
+                return b" d_u;" not in file.read()
+        except OSError:
+            continue
+    return False
 
 
-def _program_text(request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]) -> str:
+def _offset_macros(types: Types, headers: bool) -> list[str]:
+    """Numbers, or offsetof where headers know them; 0 for what no decoder in use will ask for."""
+    every = (
+        offsets.KERNEL_OFFSETS
+        | offsets.OPTIONAL_OFFSETS
+        | offsets.MODULE_OFFSETS
+        | offsets.SCHEDULER_OFFSETS
+        | offsets.TASK_OFFSETS
+        | offsets.DELAYED_OFFSETS
+    )
+    texts = {macro: str(types.macros.get(macro, 0)) for macro in every}
+    if headers:
+        renamed = _renamed()
+        for macro, place in (offsets.KERNEL_OFFSETS | offsets.SCHEDULER_OFFSETS).items():
+            type_name, path = offsets.RENAMED.get(place, place) if renamed else place
+            texts[macro] = f"__builtin_offsetof(struct {type_name}, {path})"
+    return [f"#define {macro} {text}" for macro, text in texts.items()]
+
+
+def _program_text(request: dict[str, Any], types: Types) -> str:
     with open(os.path.join(_HERE, "program.c"), encoding="utf-8") as file:
         body = file.read()
-    head = [_HEADER_TEXT if request["headers"] else _OWN_TEXT, request["structs"]]
-    numbers = macros | request["sizes"] | {"SLOTS": 1 + max(probe["slot"] for probe in probes)}
-    head += [f"#define {macro} {int(value)}" for macro, value in numbers.items()]
-    head += _header_macros() if request["headers"] else []
-    tail = [
-        f"PROBE_{_word(kind)}({int(p['slot'])}, {int(p['bit'])}ULL, {_word(p['decoder'])})"
-        for p in probes
-        for kind in p["kinds"]
-    ]
-    return "\n".join([*head, body, *tail, ""])
-
-
-def _word(text: str) -> str:
-    """The name of a decoder or kind: letters and underscores only, whatever the request says."""
-    if not text.replace("_", "").isalpha() or not text.isascii():
-        raise Failed("internal", f"'{text}' is not a word of program.c")
-    return text
-
-
-def _compile(text: str, own_headers: bool) -> Any:
-    if own_headers:
-        os.environ["BCC_KERNEL_SOURCE"] = _HERE
-    try:
-        import bcc
-    except (ImportError, OSError) as failure:
-        raise Failed("no-bcc", str(failure)) from None
-    if not hasattr(bcc, "BPF"):
-        raise Failed("wrong-bcc", f"{getattr(bcc, '__file__', 'bcc')} is not the BPF Compiler Collection")
-    # A warning of clang would be printed for every compile, and means nothing for text that is tested; debug
-    # information takes a fifth of the time.
-    flags = ["-w", "-g0", "-fms-extensions", f"-DZFSTOP_PAGE_SIZE={mmap.PAGESIZE}"]
-    try:
-        return bcc.BPF(text=text.encode(), cflags=flags)
-    except Exception as failure:  # bcc raises bare Exception for everything
-        raise Failed("compile", str(failure)) from None
+    head = [_HEADER_TEXT if request["headers"] else _OWN_TEXT, request["structs"], decoders.c_text()]
+    head += [f"#define {macro} {int(value)}" for macro, value in request["sizes"].items()]
+    head += _offset_macros(types, request["headers"])
+    return "\n".join([*head, body])
 
 
 class Attacher:
-    """Loads and attaches the programs of a compiled module, pair by pair."""
+    """Loads and attaches the pair of programs for one function after the other."""
 
-    def __init__(self, module: Any, zfs_types: Any) -> None:
-        self.module = module
-        self._types = zfs_types
-        self._types_fd = -1
+    def __init__(self, programs: dict[str, bytes], types: Types, owner: Any = None) -> None:
+        self._programs = programs
+        self._owner = owner
+        self._types = types
+        known = all(macro in types.macros for macro in offsets.SCHEDULER_OFFSETS)
+        #: How the scheduler's figures are read here; the next is tried where the verifier refuses one.
+        self._clocks = ["direct", "call", "none"] if known else ["none"]
 
-    def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]] | str:
-        """(kind, descriptors) of the first kind that works, or why none did."""
-        reasons = []
+    @property
+    def tells_waits(self) -> bool:
+        """Whether where the time goes can be told at all, as far as it is known by now."""
+        return self._clocks[0] != "none"
+
+    def attach(self, probe: dict[str, Any]) -> dict[str, Any] | str:
+        """What works, with its descriptors, or why nothing did."""
+        reasons: list[str] = []
         for kind in probe["kinds"]:
-            kept: list[int] = []
+            made: dict[str, Any] = {
+                **probe,
+                "kind": kind,
+                "programs": [],
+                "links": [],
+                "refused": "; ".join(reasons),
+            }
             try:
-                for side, returns in _PAIR:
-                    kept += self._attach_side(probe, kind, side, returns)
-                return kind, kept
+                self._attach_pair(made)
+                return made
             except (OSError, offsets.Missing) as failure:
                 reasons.append(f"{kind}: {_reason(failure)}")
-                for fd in kept:
+                for fd in [*made["programs"], *made["links"]]:
                     os.close(fd)
         return "; ".join(reasons)
 
-    def _attach_side(self, probe: dict[str, Any], kind: str, side: str, returns: bool) -> list[int]:
-        name = f"zfstop_{probe['op'][:6]}_{side[0]}"
+    def _attach_pair(self, made: dict[str, Any]) -> None:
+        values = self._parameters(made)
+        for side, returns in _PAIR:
+            name = f"zfstop_{made['op'][:6].replace('-', '_')}_{side[0]}"
+            program = self._load(made, side, returns, values, name)
+            made["programs"].append(program)
+            if made["attach"]:
+                made["links"] += self._bind(made, program, made["kind"], returns)
+
+    def _bind(self, probe: dict[str, Any], program: int, kind: str, returns: bool) -> list[int]:
         if kind == "kprobe":
-            program = self._load(f"kprobe_{side}_{probe['slot']}", name, bpf.PROG_TYPE_KPROBE)
-            return [program, *bpf.attach_kprobe(program, probe["symbol"], returns)]
-        btf_id, btf_fd = self._target(probe["symbol"])
-        function = f"{'fexit' if returns else 'fentry'}_{probe['slot']}"
-        attach_type = bpf.TRACE_FEXIT if returns else bpf.TRACE_FENTRY
-        program = self._load(function, name, bpf.PROG_TYPE_TRACING, attach_type, btf_id, btf_fd)
-        return [program, bpf.attach_tracing(program)]
+            links: list[int] = kretprobes.attach(bpf, program, probe["symbol"], returns, self._owner)
+            return links
+        return [bpf.attach_tracing(program)]
 
-    def _target(self, symbol: str) -> tuple[int, int]:
-        if self._types is None:
-            raise offsets.Missing("module zfs has no BTF")
-        if self._types_fd < 0:
-            self._types_fd = bpf.btf_object("zfs")
-        return self._types.function(symbol), self._types_fd
+    def attach_wait(self, probe: dict[str, Any]) -> dict[str, Any] | str:
+        """The programs around a function in which threads sleep, as ``attach``."""
+        reasons = []
+        for kind in probe["kinds"]:
+            made: dict[str, Any] = {**probe, "kind": kind, "programs": [], "links": []}
+            try:
+                for side, returns in _REGION if probe["cause"] else _SLEEP:
+                    made["side"] = kind if returns else "kprobe"
+                    values = decoders.wait_parameters(probe["cause"], decoders.CLOCKS.index(self._clocks[0]))
+                    program = self._load(
+                        {**made, "kind": made["side"]}, side, returns, values, f"zfstop_{side}"
+                    )
+                    made["programs"].append(program)
+                    made["links"] += self._bind(made, program, made["side"], returns)
+                return made
+            except (OSError, offsets.Missing) as failure:
+                reasons.append(f"{kind}: {_reason(failure)}")
+                for fd in [*made["programs"], *made["links"]]:
+                    os.close(fd)
+        return "; ".join(reasons)
 
-    def _load(self, function: str, *arguments: Any) -> int:
-        code = self.module.dump_func(function.encode())
-        program, _ = bpf.load_program(code, arguments[1], arguments[0], *arguments[2:])
-        if program < 0:
-            error = -program
-            _, log = bpf.load_program(code, arguments[1], arguments[0], *arguments[2:], log=_LOG_BYTES)
-            sys.stderr.write(log[-4000:])
-            raise OSError(error, os.strerror(error) + _last_line(log))
-        return int(program)
+    def attach_moved(self) -> list[int]:
+        """Watch what makes the run queue clock wrong, where that can be: descriptors to keep."""
+        if not self.tells_waits or not all(
+            macro in self._types.macros for macro in offsets.TASK_OFFSETS | offsets.DELAYED_OFFSETS
+        ):
+            return []
+        try:
+            program = _loaded(self._programs["moved"], bpf.PROG_TYPE_RAW_TRACEPOINT, "zfstop_moved")
+            return [program, bpf.attach_raw_tracepoint(program, "sched_migrate_task")]
+        except OSError:
+            return []
+
+    def load_switched(self) -> list[int]:
+        """The program that names sleeps of no known cause, if it can be had."""
+        if not self.tells_waits or not all(macro in self._types.macros for macro in offsets.TASK_OFFSETS):
+            return []
+        with contextlib.suppress(OSError):
+            return [_loaded(self._programs["switched"], bpf.PROG_TYPE_RAW_TRACEPOINT, "zfstop_switched")]
+        return []
+
+    def _parameters(self, probe: dict[str, Any]) -> dict[str, int]:
+        decoder = decoders.DECODERS[probe["decoder"]]
+        arguments = self._types.arguments(probe["symbol"], probe["hook"])
+        values: dict[str, int] = decoders.parameters(
+            decoder,
+            slot=probe["slot"],
+            bit=probe["bit"],
+            direct=probe["kind"] == "fentry",
+            arguments=len(arguments or ()),
+            arg=_position(decoder.arg, arguments),
+            sought="ZNODE_INODE" not in self._types.macros,
+            clocks=decoders.CLOCKS.index(self._clocks[0]),
+        )
+        return values
+
+    def _load(
+        self, probe: dict[str, Any], side: str, returns: bool, values: dict[str, int], name: str
+    ) -> int:
+        """One program; where the verifier refuses it, with the scheduler's figures read in a more modest way."""
+        how: tuple[Any, ...] = (bpf.PROG_TYPE_KPROBE, name)
+        if probe["kind"] != "kprobe":
+            types, fd = self._types.module(probe["module"])
+            attach_type = bpf.TRACE_FEXIT if returns else bpf.TRACE_FENTRY
+            how = bpf.PROG_TYPE_TRACING, name, attach_type, types.function(probe["symbol"]), fd
+        while True:
+            values["clocks"] = decoders.CLOCKS.index(self._clocks[0])
+            try:
+                return _loaded(decoders.specialise(self._programs[side], values), *how)
+            except OSError:
+                if len(self._clocks) == 1:
+                    raise
+                del self._clocks[0]
+
+
+#: Types that lead to the object of a decoder, where the position depends on the kernel.
+_POINTEES = {"dentry": ("dentry",), "path": ("path",), "tmpfile": ("file", "dentry")}
+
+
+def _position(arg: int | str, arguments: list[str] | None) -> int:
+    """Where the object is; SEEK_ARG lets the program find out."""
+    if isinstance(arg, int):
+        return arg
+    if arguments is None:
+        return int(decoders.SEEK_ARG)
+    for place, pointee in enumerate(arguments):
+        if pointee in _POINTEES[arg]:
+            return place
+    raise offsets.Missing(f"none of its arguments is a {arg}")
+
+
+def _loaded(code: bytes, kind: int, name: str, *target: int) -> int:
+    program, _ = bpf.load_program(code, kind, name, *target)
+    if program < 0:
+        _, log = bpf.load_program(code, kind, name, *target, log=_LOG_BYTES)
+        sys.stderr.write(log[-4000:])
+        raise OSError(-program, os.strerror(-program) + _last_line(log))
+    return int(program)
 
 
 def _last_line(log: str) -> str:
@@ -239,11 +377,16 @@ def _reason(failure: Exception) -> str:
 
 @dataclasses.dataclass
 class Result:
-    """What a round attached, what it could not, and the descriptors that keep it."""
+    """What was attached, and what was not and why; ``waits`` are those around sleeps."""
 
     attached: list[Any] = dataclasses.field(default_factory=list)
     rejected: list[Any] = dataclasses.field(default_factory=list)
-    fds: list[int] = dataclasses.field(default_factory=list)
+    waits: list[Any] = dataclasses.field(default_factory=list)
+    waits_rejected: list[Any] = dataclasses.field(default_factory=list)
+    #: Descriptors that only have to be kept.
+    spare: list[int] = dataclasses.field(default_factory=list)
+    #: Whether the last of them is the program that names sleeps of no known cause, which is not attached.
+    switched: bool = False
 
     def served(self, probe: dict[str, Any]) -> bool:
         """Whether a better tier of the operation is attached already."""
@@ -254,9 +397,8 @@ class Result:
         self.rejected.append({**probe, "reason": reason})
 
 
-def _attach_all(attacher: Attacher, probes: list[dict[str, Any]]) -> Result:
+def _attach_all(attacher: Attacher, probes: list[dict[str, Any]], result: Result) -> None:
     """Of each operation the first tier in which anything attaches."""
-    result = Result()
     for probe in sorted(probes, key=lambda item: (item["op"], item["tier"])):
         if result.served(probe):
             result.refuse(probe, _BETTER)
@@ -264,46 +406,38 @@ def _attach_all(attacher: Attacher, probes: list[dict[str, Any]]) -> Result:
         outcome = attacher.attach(probe)
         if isinstance(outcome, str):
             result.refuse(probe, outcome)
-            continue
-        result.attached.append({**probe, "kind": outcome[0]})
-        result.fds += outcome[1]
-    return result
+        else:
+            result.attached.append(outcome)
 
 
-def _preferred(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The best tier of every operation, by the best kind: compiling what is hardly ever needed costs as much again."""
-    best = {op: min(p["tier"] for p in probes if p["op"] == op) for op in {p["op"] for p in probes}}
-    return [{**p, "kinds": p["kinds"][:1]} for p in probes if p["tier"] == best[p["op"]]]
+def _attach_waits(attacher: Attacher, waits: list[dict[str, Any]], result: Result) -> None:
+    """Around every sleep; what cannot be attached costs a cause, nothing else."""
+    result.spare += attacher.attach_moved()
+    switched = attacher.load_switched()
+    result.spare += switched
+    result.switched = bool(switched)
+    for probe in waits:
+        outcome = attacher.attach_wait(probe) if attacher.tells_waits else "no figures of the scheduler"
+        if isinstance(outcome, str):
+            result.waits_rejected.append({**probe, "reason": outcome})
+        else:
+            result.waits.append(outcome)
 
 
-def _attempt(channel: Channel, request: dict[str, Any], types: Types, probes: list[dict[str, Any]]) -> Any:
-    """(compiled module, result) of one round."""
-    channel.stage("compiling the probes")
-    text = _program_text(request, types.macros, probes)
-    attacher = Attacher(_compile(text, not request["headers"]), types.zfs)
-    channel.stage("attaching the probes")
-    return attacher.module, _attach_all(attacher, probes)
-
-
-def _rounds(channel: Channel, request: dict[str, Any], types: Types, probes: list[dict[str, Any]]) -> Any:
-    """First what is preferred; everything, from the beginning, only if some operation got no probe."""
-    first = _preferred(probes)
-    module, result = _attempt(channel, request, types, first)
-    if len(result.attached) < len(first) and first != probes:
-        for fd in result.fds:
-            os.close(fd)
-        return _attempt(channel, request, types, probes)
-    chosen = {item["slot"] for item in first}
+def _knowable(probes: list[dict[str, Any]], types: Types, result: Result) -> list[dict[str, Any]]:
+    """The probes whose structs are known; the others are refused."""
+    fit = []
     for probe in probes:
-        if probe["slot"] not in chosen:
-            result.refuse(probe, _BETTER)
-    return module, result
+        unknown = decoders.missing(decoders.DECODERS[probe["decoder"]], types.macros)
+        if unknown:
+            result.refuse(probe, f"unknown layout: {unknown} is not in any BTF here")
+        else:
+            fit.append(probe)
+    return fit
 
 
-def _knowable(probes: list[dict[str, Any]], unknown: str | None) -> tuple[list[Any], list[Any]]:
-    """Probes whose structs are known, and those that are not."""
-    fit = [p for p in probes if unknown is None or p["decoder"] not in _MODULE_DECODERS]
-    return fit, [{**p, "reason": f"unknown layout: {unknown}"} for p in probes if p not in fit]
+def _nothing(result: Result) -> Failed:
+    return Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in result.rejected))
 
 
 def serve(channel: Channel) -> None:
@@ -314,18 +448,39 @@ def serve(channel: Channel) -> None:
         types = _types(request["headers"])
     except offsets.Missing as missing:
         raise Failed("no-btf", str(missing)) from None
-    probes, rejected = _knowable(request["probes"], types.unknown)
+    result = Result()
+    probes = _knowable(request["probes"], types, result)
     if not probes:
-        raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in rejected))
-    module, result = _rounds(channel, request, types, probes)
+        raise _nothing(result)
+    channel.stage("compiling the probes")
+    try:
+        made = compiled.obtain(
+            bpf, _program_text(request, types), None if request["headers"] else _HERE, MAPS, PROGRAMS
+        )
+    except compiled.Unusable as failure:
+        raise Failed(failure.kind, str(failure)) from None
+    channel.stage("attaching the probes")
+    owner = kretprobes.Owner(*request["owner"], 0) if request["owner"] else None
+    attacher = Attacher(made.programs, types, owner)
+    _attach_all(attacher, probes, result)
     if not result.attached:
-        raise Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in result.rejected))
-    map_fds = [module[name.encode()].map_fd for name in MAPS]
-    done = {"maps": MAPS, "attached": result.attached, "rejected": rejected + result.rejected}
-    look, _ = bpf.load_program(module.dump_func(b"look"), bpf.PROG_TYPE_RAW_TRACEPOINT, "zfstop_look")
-    # Without it calls in flight are counted, but have no names: kernels before 5.10 cannot run it on demand.
-    done["look"] = look >= 0
-    channel.send({"done": done}, map_fds + ([look] if look >= 0 else []) + result.fds)
+        raise _nothing(result)
+    _attach_waits(attacher, request["waits"], result)
+    _hand_over(channel, made, result)
+
+
+def _hand_over(channel: Channel, made: Any, result: Result) -> None:
+    look, _ = bpf.load_program(made.programs["look"], bpf.PROG_TYPE_RAW_TRACEPOINT, "zfstop_look")
+    fds = [made.maps[name] for name in MAPS] + ([look] if look >= 0 else [])
+    for item in [*result.attached, *result.waits]:
+        fds += item["programs"] + item["links"]
+        item["programs"], item["links"] = len(item["programs"]), len(item["links"])
+    channel.hand_over(fds + result.spare)
+    spare = {"spare": len(result.spare), "switched": result.switched}
+    # Without `look` calls in flight are counted, but have no names: kernels before 5.10 cannot run it on demand.
+    done = {"maps": MAPS, "attached": result.attached, "rejected": result.rejected, "look": look >= 0}
+    waits = {"waits": result.waits, "waits_rejected": result.waits_rejected}
+    channel.send({"done": {**done, **waits, **spare, "cached": made.cached}})
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from zfstop.kernel import bpf
 from zfstop.model.events import COUNTERS
 from zfstop.model.state import Counts
 
-_SETTINGS = struct.Struct("=QQIII4x")
+_SETTINGS = struct.Struct("=QQIIII")
 _U32, _U64 = struct.Struct("=I"), struct.Struct("=Q")
 _ZERO = _U32.pack(0)
 _PRESENT = b"\x01"
@@ -28,9 +28,14 @@ class Settings:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    def write(self, threshold_ns: int, operations: int, by_pid: bool, by_dev: bool) -> None:
-        """In force for the next operation."""
-        bpf.map_update(self._fd, _ZERO, _SETTINGS.pack(threshold_ns, operations, by_pid, by_dev, os.getpid()))
+    def write(
+        self, threshold_ns: int, operations: int, by_pid: bool, by_dev: bool, waits: bool = True
+    ) -> None:
+        """In force for the next operation. Without ``waits`` events do not tell where their time went."""
+        own = os.getpid()
+        bpf.map_update(
+            self._fd, _ZERO, _SETTINGS.pack(threshold_ns, operations, by_pid, by_dev, own, not waits)
+        )
 
 
 class Numbers:
@@ -63,7 +68,8 @@ class Counters:
 
     def read(self, slots: Iterable[int]) -> tuple[Counts, ...]:
         """Counts since attach for each of ``slots``, summed over CPUs."""
-        return tuple(self._read(slot) for slot in slots)
+        with bpf.undisturbed():
+            return tuple(self._read(slot) for slot in slots)
 
     def _read(self, slot: int) -> Counts:
         raw = bpf.map_lookup(self._fd, _U32.pack(slot), self._value.size * self._cpus)
@@ -78,8 +84,9 @@ class SentPaths:
 
     def forget(self, ids: Iterable[int]) -> None:
         """The program will send these again when it meets them."""
-        for path_id in ids:
-            bpf.map_delete(self._fd, _U64.pack(path_id))
+        with bpf.undisturbed():
+            for path_id in ids:
+                bpf.map_delete(self._fd, _U64.pack(path_id))
 
 
 def close_all(fds: Iterable[int]) -> None:

@@ -5,11 +5,12 @@ Used by the loader only, under the distribution's Python. Parsing 5 MB of BTF in
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import struct
 from collections.abc import Iterator
 
-_STRUCT, _UNION, _FUNC = 4, 5, 12
+_POINTER, _STRUCT, _UNION, _FORWARD, _FUNC, _FUNC_PROTO = 2, 4, 5, 7, 12, 13
 _KINDS_WITH_MEMBERS = (_STRUCT, _UNION)
 _MODIFIERS = frozenset({8, 9, 10, 11, 18})  # typedef, volatile, const, restrict, type tag
 
@@ -24,6 +25,12 @@ KERNEL_OFFSETS = {
     "DENTRY_NAME": ("dentry", "d_name"),
     "DENTRY_HASHED": ("dentry", "d_hash.pprev"),
     "DENTRY_ALIAS": ("dentry", "d_u.d_alias"),
+    "DENTRY_INODE": ("dentry", "d_inode"),
+    "DENTRY_SUPER": ("dentry", "d_sb"),
+    "PATH_DENTRY": ("path", "dentry"),
+    "ATTRIBUTES_VALID": ("iattr", "ia_valid"),
+    "ATTRIBUTES_SIZE": ("iattr", "ia_size"),
+    "SUPER_ROOT": ("super_block", "s_root"),
     "QSTR_HASH_LEN": ("qstr", "hash_len"),
     "QSTR_NAME": ("qstr", "name"),
     "INODE_NUMBER": ("inode", "i_ino"),
@@ -32,8 +39,45 @@ KERNEL_OFFSETS = {
     "SUPER_MAGIC": ("super_block", "s_magic"),
     "SUPER_DEV": ("super_block", "s_dev"),
 }
-#: Members that newer kernels call otherwise.
+#: What only some kernels have; without it some operations cannot be decoded, and only those.
+OPTIONAL_OFFSETS = {
+    "FOLIO_MAPPING": ("folio", "mapping"),
+    "FOLIO_INDEX": ("folio", "index"),
+    "MAPPING_HOST": ("address_space", "host"),
+    "READAHEAD_FILE": ("readahead_control", "file"),
+    "READAHEAD_MAPPING": ("readahead_control", "mapping"),
+    "READAHEAD_INDEX": ("readahead_control", "_index"),
+    "READAHEAD_PAGES": ("readahead_control", "_nr_pages"),
+    "FAULT_AREA": ("vm_fault", "vma"),
+    "FAULT_OFFSET": ("vm_fault", "pgoff"),
+    "AREA_FILE": ("vm_area_struct", "vm_file"),
+    "BIO_DEVICE": ("bio", "bi_bdev"),
+    "BIO_SECTOR": ("bio", "bi_iter.bi_sector"),
+    "BIO_SIZE": ("bio", "bi_iter.bi_size"),
+    "DEVICE_NUMBER": ("block_device", "bd_dev"),
+}
+#: What the scheduler keeps of a thread; all of it, or no waits are told.
+SCHEDULER_OFFSETS = {
+    "TASK_POLICY": ("task_struct", "policy"),
+    "TASK_QUEUED": ("task_struct", "sched_info.run_delay"),
+    "TASK_ARRIVED": ("task_struct", "sched_info.last_arrival"),
+    "TASK_RAN_BEFORE": ("task_struct", "se.prev_sum_exec_runtime"),
+    "TASK_ACCOUNTED": ("task_struct", "se.exec_start"),
+    "TASK_RAN": ("task_struct", "se.sum_exec_runtime"),
+}
+#: Of other threads than the one that runs.
+TASK_OFFSETS = {
+    "TASK_STATE": ("task_struct", "__state"),
+    "TASK_TID": ("task_struct", "pid"),
+}
+#: Only where it exists threads that sleep may still be in a run queue, and be moved.
+DELAYED_OFFSETS = {
+    "TASK_DELAYED": ("task_struct", "se.sched_delayed"),
+}
+#: Members that other kernels call otherwise.
 RENAMED = {
+    ("folio", "mapping"): ("page", "mapping"),
+    ("folio", "index"): ("page", "index"),
     ("dentry", "d_u.d_alias"): ("dentry", "d_alias"),
     ("file", "f_path.dentry"): ("file", "__f_path.dentry"),
 }
@@ -72,6 +116,49 @@ class Btf:
         """The type id of a function, for attach_btf_id."""
         return self._find(name, _FUNC)
 
+    def arguments(self, function: str) -> list[str]:
+        """For each argument of a function the name of the struct it points to, "" for anything else."""
+        _, _, prototype = self._type(self._find(function, _FUNC))
+        return self._pointees(prototype)
+
+    def hook_arguments(self, hook: str) -> list[str]:
+        """The same for the functions that fill a member of a kernel's table: ``inode_operations.create``."""
+        table, member = hook.split(".")
+        found = self._member(self._find(table, _STRUCT), member)
+        if found is None:
+            raise Missing(f"struct {table} has no member {member}")
+        _, info, prototype = self._plain(found[0])
+        if info >> 24 & 0x1F != _POINTER:
+            raise Missing(f"{hook} is not a function")
+        return self._pointees(prototype)
+
+    def _pointees(self, prototype: int) -> list[str]:
+        address, info, _ = self._plain(prototype)
+        if info >> 24 & 0x1F != _FUNC_PROTO:
+            raise Missing("the types of a function are not known")
+        count = info & 0xFFFF
+        types = struct.iter_unpack("=II", ctypes.string_at(address + 12, count * 8))
+        return [self._pointee(type_id) for _, type_id in types]
+
+    def _pointee(self, type_id: int) -> str:
+        if not type_id:
+            return ""
+        _, info, target = self._plain(type_id)
+        if info >> 24 & 0x1F != _POINTER or not target:
+            return ""
+        address, info, _ = self._plain(target)
+        if info >> 24 & 0x1F not in (_STRUCT, _FORWARD):
+            return ""
+        name = struct.unpack("=I", ctypes.string_at(address, 4))[0]
+        return str(self._lib.btf__name_by_offset(self._btf, name).decode())
+
+    def _plain(self, type_id: int) -> tuple[int, int, int]:
+        """A type behind its typedefs and qualifiers."""
+        found = self._type(type_id)
+        while found[1] >> 24 & 0x1F in _MODIFIERS and found[2]:
+            found = self._type(found[2])
+        return found
+
     def offset(self, type_name: str, path: str) -> int:
         """Byte offset of ``path`` ("f_path.dentry") in a struct, looking through anonymous members."""
         type_id, offset = self._find(type_name, _STRUCT), 0
@@ -99,9 +186,7 @@ class Btf:
 
     def _members(self, type_id: int) -> Iterator[tuple[str, int, int]]:
         """(name, type id, byte offset) of each member of a struct or union."""
-        address, info, following = self._type(type_id)
-        while info >> 24 & 0x1F in _MODIFIERS:
-            address, info, following = self._type(following)
+        address, info, _ = self._plain(type_id)
         if info >> 24 & 0x1F not in _KINDS_WITH_MEMBERS:
             return
         count, bitfields = info & 0xFFFF, info >> 31
@@ -141,6 +226,15 @@ def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
         function.restype, function.argtypes = result, arguments
     lib.libbpf_set_print(None)
     return lib
+
+
+def resolve_known(btf: Btf, wanted: dict[str, tuple[str, str]]) -> dict[str, int]:
+    """The same for as many as there are."""
+    found = {}
+    for macro, place in wanted.items():
+        with contextlib.suppress(Missing):
+            found[macro] = _offset(btf, *place)
+    return found
 
 
 def resolve(btf: Btf, wanted: dict[str, tuple[str, str]]) -> dict[str, int]:

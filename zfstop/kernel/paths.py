@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from zfstop.model.events import PATH_CUT, PATH_STRUCT
+from zfstop.model.events import PATH_CUT, PATH_STRUCT, PATH_VOLUME
 from zfstop.text import visible
 
 #: What stands for the upper part of a path that is deeper than the program walks.
@@ -36,10 +36,14 @@ class Paths:
         self._capacity = capacity
         self._texts: dict[int, str] = {}
         self._leaving: set[int] = set()
+        self._volumes: dict[int, str] = {}
+        self._named: set[int] = set()
 
     def add(self, record: bytes) -> None:
         """Take one record of the path ring."""
         path_id, text = decode_path(record)
+        if PATH_STRUCT.unpack_from(record)[2] & PATH_VOLUME:
+            self._volumes[path_id] = text
         self._leaving.discard(path_id)
         self._texts.pop(path_id, None)
         self._texts[path_id] = text
@@ -48,8 +52,16 @@ class Paths:
         """The text, or None if it never came."""
         return self._texts.get(path_id)
 
+    def volumes(self) -> dict[int, str]:
+        """Device -> name of the volumes that were named since the last call."""
+        named, self._volumes = self._volumes, {}
+        self._named |= named.keys()
+        return {path_id & 0xFFFFFFFF: name for path_id, name in named.items()}
+
     def tidy(self) -> None:
-        """Once a second: keep the bound."""
+        """Once a second: keep the bound, and have volumes named anew, for they may have been renamed or replaced."""
+        self._forget(self._named)
+        self._named = set()
         for path_id in self._leaving:
             self._texts.pop(path_id, None)
         self._leaving = set()

@@ -1,15 +1,22 @@
 /*
  * Measures ZFS operations between entry and return of one kernel function each, and streams the slow ones.
  *
- * The loader puts in front of this text, from numbers and fixed words only: the structs of model/events.py, the
- * offsets of kernel structures (from BTF, or offsetof with installed headers), and below it one
- * PROBE_kind(slot, operation bit, decoder) line for each function and way to attach of the plan. No text of a user is ever compiled.
+ * The loader puts in front of this text, from numbers and fixed words only: the structs of model/events.py, the enums
+ * of decoders.py and the offsets of kernel structures (from BTF, or offsetof with installed headers). No text of a
+ * user is ever compiled.
  *
- * Threshold, PIDs, devices and operations are map values: a change is in force for the next operation.
+ * `entry` and `leave` are loaded once for each function, with its own PARAMETERs in the instructions (decoders.py);
+ * the verifier then takes out every branch that is not of that function. Threshold, PIDs, devices and operations are
+ * map values: a change is in force for the next operation.
  *
  * The books of a slot: entered = seen + below + filtered + filtered_dev + lost + full + rejected + queued
  *                                + in flight + missed returns.
- * Each counter is touched by one program only, so that a program preempted on its CPU cannot lose a count.
+ * Each counter is touched by one program only, so that a program preempted on its CPU cannot lose a count (a missed
+ * return may be found by another function's program; it is rare, and so is that preemption).
+ *
+ * Where the time of a call goes: the kernel's scheduler keeps for each thread what this program needs, so entry only
+ * notes two numbers. `sleep_in` and `sleep_out` run around a thread's sleep on a condition variable and `region_in` and
+ * `region_out` around a function in which every sleep has one cause; a call that does not sleep runs none of them.
  */
 #define ZFS_MAGIC 0x2fc12fc1ULL
 #define MAX_DEPTH 32
@@ -19,24 +26,70 @@
 #define SUB_BITS 4
 #define LAST_BUCKET ((40 - SUB_BITS + 1) * (1 << SUB_BITS) - 1)
 #define EIOCBQUEUED 529 /* the call goes on without its caller: no latency is known */
+#define EIO 5
+#define LARGEST_ERRNO 4095
 #define LLONG_MAX_VALUE 0x7fffffffffffffffULL
+#define ATTR_SIZE 8
+#define SEEK_DATA 3
+#define REMAP_FILE_DEDUP 1
+#define VM_FAULT_ERROR 0x873 /* OOM, SIGBUS, HWPOISON, SIGSEGV, FALLBACK */
+#define SECTOR_SHIFT 9
+#define TASK_ASLEEP 3 /* interruptible, uninterruptible */
+/* Calls inside calls: a copy that reads and writes, a write that is interrupted by a page fault on ZFS. */
+#define DEPTH 4
+/* Scheduling policies NORMAL, BATCH and IDLE. */
+#define FAIR(POLICY) (0x29 >> ((POLICY) & 7) & 1)
+#define MINOR_BITS 20
 
 /*
- * What entry remembers for return, one for each thread and slot. An entry outlives its call, idle with `ts_ns` 0 since
- * `left_ns`: finding it again costs a third of making and deleting one. User space takes out what stays idle; `key`
- * tells a reused entry. `iocb` is 0 where there is none.
+ * A parameter of the function this copy of the program is for. Only the program that is loaded asks, not what user
+ * space runs itself (`look`). To the compiler it is an unknown number, to the verifier a known one.
+ */
+#define PARAMETER(NAME) ({ u64 value_; asm volatile("%0 = " PARAMETER_##NAME : "=r"(value_)); value_; })
+
+/*
+ * What entry remembers for return. `object` has its kind in the two lowest bits (added, for the verifier lets nobody
+ * set bits of a pointer). `extra` is what return needs besides: the kiocb, the uio, or the second object; else 0.
+ * `away_ns` and `queued_ns` are the thread's clocks at entry, `slot` is that of the function.
+ * What follows counts only if it has `waited`: what is wrong in `queued_ns`, the longest sleep without a cause, and for
+ * how long it waited on each cause.
  */
 struct call {
-  u64 ts_ns, left_ns, key, object, offset, size, iocb;
+  u64 ts_ns, object, offset, size, extra, away_ns, queued_ns;
+  u32 slot, waited;
+  u64 doubted_ns, slept_ns, slept_in, spent_ns[CAUSES];
 };
 
 /*
- * `own` is the instance's own process, which would otherwise trace its own output without end. `zero` is 0, which the
- * verifier does not know: see tally.
+ * A thread that has called ZFS: the calls it is in, the innermost last. The entry outlives them (`left_ns` is when it
+ * became idle), for finding it again costs a third of making and deleting one; user space takes out those of threads
+ * that have ended. While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
+ * at `where`, since `since_ns`; `mark_away` and `mark_queued` are its clocks at the last change, `region` the cause around
+ * the sleep, and `moved` tells that its run queue clock is wrong since the last change (see `moved`). `asleep_ns` and
+ * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`).
  */
+struct thread {
+  u64 left_ns, mark_away, mark_queued, since_ns, where, asleep_ns, asleep_in;
+  u32 depth, cause, region, moved;
+  struct call calls[DEPTH];
+};
+
+/* Code that sleeps for one cause: [start, start + bytes). */
+struct code_range {
+  u64 start;
+  u32 bytes, cause;
+};
+
+/* `sched` is where the scheduler's own code lies, with mutexes and the like. */
+struct code_ranges {
+  struct code_range sched, of[RANGES];
+};
+
+/* `own` is the instance's own process, which would otherwise trace its own output without end; `blind`: sleeps are not
+ * watched, so nobody knows where the time goes. */
 struct settings {
   u64 threshold_ns, operations;
-  u32 by_pid, by_dev, own, zero;
+  u32 by_pid, by_dev, own, blind;
 };
 
 struct counts {
@@ -58,7 +111,10 @@ BPF_PERCPU_ARRAY(counters, struct counts, SLOTS);
 BPF_HASH(pids, u32, u8, MAX_PIDS);
 BPF_HASH(devs, u32, u8, MAX_DEVS);
 BPF_ARRAY(looked, struct in_flight_call, 1);
-BPF_HASH(in_flight, u64, struct call, MAX_IN_FLIGHT);
+BPF_ARRAY(found, u64, 1);
+BPF_HASH(in_flight, u32, struct thread, MAX_IN_FLIGHT);
+BPF_ARRAY(blank, struct thread, 1);
+BPF_ARRAY(ranges, struct code_ranges, 1);
 BPF_F_TABLE("percpu_hash", struct tally_key, struct tally, tallies, MAX_TALLIES, 0);
 BPF_HASH(sent_paths, u64, u8, MAX_SENT_PATHS);
 BPF_RINGBUF_OUTPUT(events, EVENT_PAGES);
@@ -84,23 +140,31 @@ static __always_inline u32 half(u64 address)
  */
 #define GET(DIRECT, ADDRESS) ((DIRECT) ? *(u64 *)(ADDRESS) : word(ADDRESS))
 
-/* The same as bucket_of in model/histogram.py. */
+/*
+ * The same as bucket_of in model/histogram.py. Computed, not branched: every branch would be a case of its own for the
+ * verifier in all that follows.
+ */
+#define EXCEEDS(VALUE, LIMIT) (((LIMIT) - (VALUE)) >> 63)
 static __always_inline u32 bucket_of(u64 ns)
 {
-  u32 top = 0;
-  u64 rest = ns;
+  u64 rest = ns, top, step;
+  s64 shift;
   if (ns >> 40)
     return LAST_BUCKET;
-  if (rest >> 32) { top += 32; rest >>= 32; }
-  if (rest >> 16) { top += 16; rest >>= 16; }
-  if (rest >> 8) { top += 8; rest >>= 8; }
-  if (rest >> 4) { top += 4; rest >>= 4; }
-  if (rest >> 2) { top += 2; rest >>= 2; }
-  if (rest >> 1)
-    top += 1;
-  if (top <= SUB_BITS)
-    return ns;
-  return ((top - SUB_BITS) << SUB_BITS) + (ns >> (top - SUB_BITS));
+  top = EXCEEDS(rest, 0xffffffffULL) << 5;
+  rest >>= top;
+  step = EXCEEDS(rest, 0xffffULL) << 4;
+  rest >>= step, top += step;
+  step = EXCEEDS(rest, 0xffULL) << 3;
+  rest >>= step, top += step;
+  step = EXCEEDS(rest, 0xfULL) << 2;
+  rest >>= step, top += step;
+  step = EXCEEDS(rest, 0x3ULL) << 1;
+  rest >>= step, top += step;
+  top += rest >> 1;
+  shift = top - SUB_BITS;
+  shift &= ~(shift >> 63);
+  return (shift << SUB_BITS) + (ns >> shift);
 }
 
 static __always_inline struct counts *counts_of(u32 slot)
@@ -122,20 +186,136 @@ static __always_inline int wanted(struct counts *mine, u64 operation, u64 task)
   return 0;
 }
 
+#define CLOCKS_NONE 0
+#define CLOCKS_DIRECT 1
+#define WORD_OF_TASK(OFFSET) GET(PARAMETER(CLOCKS) == CLOCKS_DIRECT, task + (OFFSET))
+static u64 (*get_task)(void) = (void *)158; /* bpf_get_current_task_btf */
+
+/*
+ * How long this thread has been off the CPU, and for how long of it runnable; both since some moment of its past.
+ *
+ * `away`: since it last came to a CPU, less what it had run by then. That is exact on whatever CPU, but not kept for
+ * real-time threads: theirs is the time of their last accounting less what they had run by then. The lowest bit tells
+ * which (1: the first).
+ */
+static __always_inline void read_clocks(u64 *away, u64 *queued)
+{
+  u64 task, at, ran, fair;
+  if (PARAMETER(CLOCKS) == CLOCKS_NONE)
+    return;
+  task = PARAMETER(CLOCKS) == CLOCKS_DIRECT ? get_task() : bpf_get_current_task();
+  fair = FAIR(PARAMETER(CLOCKS) == CLOCKS_DIRECT ? *(u32 *)(task + TASK_POLICY) : half(task + TASK_POLICY));
+  if (fair) {
+    at = WORD_OF_TASK(TASK_ARRIVED);
+    ran = WORD_OF_TASK(TASK_RAN_BEFORE);
+  } else {
+    at = WORD_OF_TASK(TASK_ACCOUNTED);
+    ran = WORD_OF_TASK(TASK_RAN);
+  }
+  *away = (at - ran) << 1 | fair;
+  *queued = WORD_OF_TASK(TASK_QUEUED);
+}
+
+/* Nanoseconds between two readings of `away`; 0 where they cannot be compared. */
+static __always_inline u64 away_between(u64 before, u64 now)
+{
+  u64 passed = (now >> 1) - (before >> 1);
+  if ((now ^ before) & 1 || passed >> 62)
+    return 0;
+  return passed;
+}
+
+static __always_inline struct thread *thread_of(u32 tid)
+{
+  return in_flight.lookup(&tid);
+}
+
+static __always_inline struct thread *make_thread(u32 tid)
+{
+  u32 zero = 0;
+  struct thread *none = blank.lookup(&zero);
+  if (!none || in_flight.update(&tid, none))
+    return 0;
+  return in_flight.lookup(&tid);
+}
+
+/* The compiler knows that a place is below DEPTH and would leave the mask out; the verifier forgets. */
+#define CALL_AT(THREAD, PLACE) \
+  (&(THREAD)->calls[({ u64 at_ = (PLACE); asm volatile("%0 &= 3" : "+r"(at_)); at_; })])
+
+/* The calls from number `first` on have not returned and never will: the thread is past them. */
+static __always_inline void give_up(struct thread *thread, u64 first)
+{
+  u64 depth = thread->depth;
+#pragma clang loop unroll(disable)
+  for (u64 i = 0; i < DEPTH; i++) {
+    if (i < first || i >= depth)
+      continue;
+    struct counts *its = counts_of(CALL_AT(thread, i)->slot);
+    if (its)
+      its->of[C_MISSED]++;
+  }
+  thread->depth = first;
+}
+
+/* 1 or 0 for numbers up to 2^63, without a branch: each would be a case of its own for the verifier. */
+#define BELOW(A, B) (((u64)(A) - (u64)(B)) >> 63)
+
+/* Number of the call of `slot` the thread is in, the innermost; DEPTH if it is in none. */
+static __always_inline u64 place_of(struct thread *thread, u64 slot)
+{
+  u64 depth = thread->depth, place = DEPTH;
+#pragma unroll
+  for (u64 i = 0; i < DEPTH; i++) {
+    u64 found = BELOW(thread->calls[i].slot ^ slot, 1) & BELOW(i, depth);
+    place ^= (place ^ i) & -found;
+  }
+  return place;
+}
+
 static __always_inline void enter(u32 slot, u64 task, struct counts *mine, struct call *call)
 {
+  u32 tid = task;
+  u64 place;
+  struct thread *thread = thread_of(tid);
   struct call *stored;
-  call->key = (task << 32) | slot;
-  stored = in_flight.lookup(&call->key);
-  call->ts_ns = bpf_ktime_get_ns();
-  if (stored) {
-    /* The thread is here again, so the return of its last call was missed. */
-    if (stored->ts_ns)
-      mine->of[C_MISSED]++;
-    *stored = *call;
-  } else if (in_flight.update(&call->key, call)) {
+  if (!thread && !(thread = make_thread(tid))) {
     mine->of[C_FULL]++;
+    return;
   }
+  if (thread->depth) {
+    /* The thread is in the same function again, or deeper than anything goes: returns were missed. */
+    place = place_of(thread, slot);
+    if (place < DEPTH)
+      give_up(thread, place);
+    else if (thread->depth >= DEPTH)
+      give_up(thread, 0);
+  }
+  place = thread->depth;
+  stored = CALL_AT(thread, place);
+  stored->object = call->object;
+  stored->offset = call->offset;
+  stored->size = call->size;
+  stored->extra = call->extra;
+  stored->away_ns = call->away_ns;
+  stored->queued_ns = call->queued_ns;
+  stored->slot = slot;
+  stored->waited = 0;
+  stored->ts_ns = bpf_ktime_get_ns();
+  thread->depth = place + 1;
+}
+
+/* A call that is not timed must not be given the time of one whose return was missed. */
+static __always_inline void skip(u32 slot, u64 task)
+{
+  u32 tid = task;
+  u64 place;
+  struct thread *thread = thread_of(tid);
+  if (!thread || !thread->depth)
+    return;
+  place = place_of(thread, slot);
+  if (place < DEPTH)
+    give_up(thread, place);
 }
 
 /* One name of the path into `id`: the kernel's own hash of the name, salted with its directory, and its length. */
@@ -147,48 +327,73 @@ static __always_inline u64 mix(u64 id, u64 hash_len)
 
 struct walk {
   u64 id;
-  u32 length, depth, cut;
+  u32 length, cut;
 };
 
-/* Identifies the path by walking to the root without copying a name. */
+/* What of a dentry a path is made of; in every kernel so far it stands together, so that one call reads it. */
+struct link {
+  u64 parent, hash_len, name;
+};
+
+static __always_inline void read_link(u64 dentry, struct link *link)
+{
+  if (DENTRY_NAME == DENTRY_PARENT + 8 && QSTR_HASH_LEN == 0 && QSTR_NAME == 8) {
+    link->parent = 0;
+    bpf_probe_read_kernel(link, sizeof(*link), (void *)(dentry + DENTRY_PARENT));
+    return;
+  }
+  link->parent = word(dentry + DENTRY_PARENT);
+  link->hash_len = word(dentry + DENTRY_NAME + QSTR_HASH_LEN);
+  link->name = word(dentry + DENTRY_NAME + QSTR_NAME);
+}
+
+/*
+ * Identifies the path by walking to the root without copying a name. The verifier goes through every step of these
+ * loops, in every program of every function: a start takes as long as they are long, and twice as long where a
+ * number it knows for sure decides a branch behind them.
+ */
 static __always_inline void walk_path(u64 dentry, u64 ino, struct walk *walk)
 {
-  u64 parent, hash_len;
-  walk->id = mix(dentry, ino);
-  walk->length = walk->depth = 0;
-  walk->cut = 1;
+  struct link link;
+  u64 child = dentry;
+  walk->id = mix(mix(0, dentry), ino);
+  walk->length = 0;
+#pragma clang loop unroll(disable)
   for (int i = 0; i < MAX_DEPTH; i++) {
-    parent = word(dentry + DENTRY_PARENT);
-    if (parent == dentry || !parent) {
-      walk->cut = 0;
+    child = dentry;
+    read_link(dentry, &link);
+    if (link.parent == dentry || !link.parent)
       break;
-    }
-    hash_len = word(dentry + DENTRY_NAME + QSTR_HASH_LEN);
-    walk->id = mix(walk->id, hash_len);
-    walk->length += (hash_len >> 32) + 1;
-    walk->depth++;
-    dentry = parent;
+    walk->id = mix(walk->id, link.hash_len);
+    walk->length += (link.hash_len >> 32) + 1;
+    dentry = link.parent;
   }
+  /* The root is its own parent. Both numbers are computed, because a constant would be a case of its own. */
+  child ^= link.parent;
+  walk->cut = (child | -child) >> 63;
+  walk->id |= 1;
 }
 
 /* Copies the names from leaf to root, each ended by a NUL. Returns the bytes written, 0 if a rename came between. */
 static __always_inline u32 copy_path(u64 dentry, u64 ino, u64 id, char *text, u32 space)
 {
-  u64 parent, seen = mix(dentry, ino);
+  struct link link;
+  u64 seen = mix(mix(0, dentry), ino);
   u32 at = 0;
+#pragma clang loop unroll(disable)
   for (int i = 0; i < MAX_DEPTH; i++) {
-    parent = word(dentry + DENTRY_PARENT);
-    if (parent == dentry || !parent)
+    read_link(dentry, &link);
+    if (link.parent == dentry || !link.parent)
       break;
-    seen = mix(seen, word(dentry + DENTRY_NAME + QSTR_HASH_LEN));
+    seen = mix(seen, link.hash_len);
     at &= space - 1;
-    long n = bpf_probe_read_kernel_str(text + at, NAME_SPACE, (void *)word(dentry + DENTRY_NAME + QSTR_NAME));
+    long n = bpf_probe_read_kernel_str(text + at, NAME_SPACE, (void *)link.name);
     if (n <= 0)
       return 0;
     at += n;
-    dentry = parent;
+    dentry = link.parent;
   }
-  return seen == id ? at : 0;
+  return (seen | 1) == id ? at : 0;
 }
 
 /* Fills a reserved record; 0 if it must be thrown away. */
@@ -196,9 +401,9 @@ static __always_inline int fill_path(struct path_header *head, char *text, u32 s
                                      struct walk *walk)
 {
   head->path_id = walk->id;
-  head->flags = walk->cut ? PATH_CUT : 0;
+  head->flags = walk->cut;
   head->length = copy_path(dentry, ino, walk->id, text, space);
-  return head->length || !walk->depth;
+  return head->length || !walk->length;
 }
 
 /* Makes sure that user space has the text of the path before the event. Returns its id, 0 without one. */
@@ -209,8 +414,6 @@ static __always_inline u64 path_of(u64 dentry, u64 ino)
   struct large_path *large;
   u8 sent = 0;
   walk_path(dentry, ino, &walk);
-  if (!walk.id)
-    walk.id = 1;
   if (sent_paths.lookup(&walk.id))
     return walk.id;
   /* bcc takes map calls in functions only, hence twice the same steps. */
@@ -239,11 +442,37 @@ static __always_inline u64 path_of(u64 dentry, u64 ino)
   return walk.id;
 }
 
-enum object { OBJECT_FILE, OBJECT_INODE };
+/* Device numbers of volumes, as path ids: no hash of a walk has these bits. */
+#define VOLUME_PATH(DEV) (0xffffffff00000000ULL | (DEV))
 
-static __always_inline u64 dentry_of(enum object kind, u64 object)
+/* The name of a volume stands at the start of its zvol_state. It is sent once, as a path of one component. */
+static __always_inline void send_volume(u64 volume, u32 dev)
+{
+  u64 id = VOLUME_PATH(dev);
+  struct small_path *small;
+  u8 sent = 1;
+  if (sent_paths.lookup(&id))
+    return;
+  small = paths.ringbuf_reserve(sizeof(struct small_path));
+  if (!small)
+    return;
+  small->head.path_id = id;
+  small->head.flags = PATH_VOLUME;
+  long n = bpf_probe_read_kernel_str(small->text, NAME_SPACE, (void *)volume);
+  small->head.length = n > 0 ? n : 0;
+  paths.ringbuf_submit(small, BPF_RB_NO_WAKEUP);
+  if (n > 0)
+    sent_paths.update(&id, &sent);
+}
+
+#define KIND_OF(OBJECT) ((OBJECT) & 3)
+#define POINTER_OF(OBJECT) ((OBJECT) & ~3ULL)
+
+static __always_inline u64 dentry_of(u64 kind, u64 object)
 {
   u64 alias;
+  if (kind == OBJECT_DENTRY)
+    return object;
   if (kind == OBJECT_FILE)
     return word(object + FILE_DENTRY);
   alias = word(object + INODE_ALIASES);
@@ -251,24 +480,69 @@ static __always_inline u64 dentry_of(enum object kind, u64 object)
   return alias && !word(alias) ? alias - DENTRY_ALIAS : 0;
 }
 
-/* `bytes` were moved; only reads and writes return such a number. */
+/* Number of the inode; 0 of a name that has none (yet). */
+static __always_inline u64 number_of(u64 kind, u64 object)
+{
+  u64 inode = object;
+  if (kind == OBJECT_FILE)
+    inode = word(object + FILE_INODE);
+  else if (kind == OBJECT_DENTRY)
+    inode = word(object + DENTRY_INODE);
+  return inode ? word(inode + INODE_NUMBER) : 0;
+}
+
+/* `bytes` were moved; only some operations return such a number. */
 struct done {
   u64 ts_ns, latency_ns, bytes;
   s64 result;
+  u32 bucket;
 };
 
-static __always_inline void emit(u32 slot, struct counts *mine, enum object kind, u32 flags, struct call *call,
-                                 struct done *done, u64 inode, u32 dev)
+/* Id of the path of the other object of a rename, link, copy: 0 without one. */
+static __always_inline u64 target_of(u64 second, u64 other)
 {
-  u64 task = bpf_get_current_pid_tgid(), dentry = dentry_of(kind, call->object);
-  u64 ino = word(inode + INODE_NUMBER), path = dentry ? path_of(dentry, ino) : 0;
-  struct event *event;
-  if (!path) {
-    flags |= EVENT_NO_PATH;
-    mine->of[C_PATHLESS]++;
-  } else if (!word(dentry + DENTRY_HASHED) && word(dentry + DENTRY_PARENT) != dentry) {
-    flags |= EVENT_DELETED;
+  u64 dentry = 0;
+  if (second == SECOND_DENTRY)
+    dentry = other;
+  else if (second == SECOND_FILE)
+    dentry = word(other + FILE_DENTRY);
+  return dentry ? path_of(dentry, number_of(OBJECT_DENTRY, dentry)) : 0;
+}
+
+struct names {
+  u64 path, target;
+  u32 flags, unnamed;
+};
+
+/* Sends what names the object, and the flags that say how sure it is. */
+static __always_inline void name_object(struct names *names, u64 kind, u64 object)
+{
+  u64 dentry, number;
+  if (kind == OBJECT_DEVICE) {
+    names->path = VOLUME_PATH(object >> 2);
+    return;
   }
+  dentry = dentry_of(kind, object);
+  number = number_of(kind, object);
+  names->path = dentry ? path_of(dentry, number) : 0;
+  if (!names->path) {
+    names->path = number;
+    names->unnamed = 1;
+    names->flags |= EVENT_NO_PATH;
+  } else if (kind == OBJECT_FILE && !word(dentry + DENTRY_HASHED) && word(dentry + DENTRY_PARENT) != dentry) {
+    names->flags |= EVENT_DELETED;
+  }
+}
+
+static __always_inline void share_out(struct call *waits, struct done *done, struct event *event);
+
+/* `waits` is what the map still has of the call. */
+static __always_inline void emit(u32 slot, struct counts *mine, struct call *call, struct done *done,
+                                 struct names *names, u32 dev, struct call *waits)
+{
+  u64 task = bpf_get_current_pid_tgid();
+  struct event *event;
+  mine->of[C_PATHLESS] += names->unnamed;
   event = events.ringbuf_reserve(sizeof(struct event));
   if (!event) {
     mine->of[C_LOST]++;
@@ -279,18 +553,18 @@ static __always_inline void emit(u32 slot, struct counts *mine, enum object kind
   event->offset = call->offset;
   event->size = call->size;
   event->result = done->result;
-  event->ino = ino;
-  event->path_id = path ? path : ino;
+  event->target = names->target;
+  event->path_id = names->path;
   event->cgroup = bpf_get_current_cgroup_id();
   bpf_get_current_comm(event->comm, sizeof(event->comm));
   event->pid = task >> 32;
   event->dev = dev;
   event->uid = bpf_get_current_uid_gid();
   event->slot = slot;
-  event->flags = flags;
+  event->flags = names->flags;
   event->tid = task;
-  event->bucket = bucket_of(done->latency_ns);
-  event->spare = 0;
+  event->bucket = done->bucket;
+  share_out(waits, done, event);
   events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
   mine->of[C_SEEN]++;
 }
@@ -299,15 +573,12 @@ static __always_inline void emit(u32 slot, struct counts *mine, enum object kind
  * The statistics of all calls, slow or not. One entry serves a power of two of the latency, so that a dataset costs
  * memory only where it has calls; its sixteen slices are the buckets of model/histogram.py.
  */
-static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct done *done, u32 zero)
+static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct done *done)
 {
-  /*
-   * Of a sum with an unknown number the verifier learns nothing about the latency itself. Without it every power of
-   * two would be a case of its own in all that follows, and loading would take eight times as long.
-   */
-  u32 bucket = bucket_of(done->latency_ns + zero);
+  u32 bucket = bucket_of(done->latency_ns);
   struct tally_key key = {.dev = dev, .slot = slot, .octave = bucket >> SUB_BITS};
   struct tally *sums = tallies.lookup(&key);
+  done->bucket = bucket;
   if (!sums) {
     struct tally none = {};
     tallies.insert(&key, &none);
@@ -326,7 +597,7 @@ static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct
 }
 
 /* Whether a super block is of ZFS; then `dev` is its device. A call that reads costs more than the bytes it reads. */
-static __always_inline int is_zfs(int direct, u64 super, u32 *dev)
+static __always_inline int is_zfs(u64 direct, u64 super, u32 *dev)
 {
   if (direct) {
     *dev = *(u32 *)(super + SUPER_DEV);
@@ -342,12 +613,25 @@ static __always_inline int is_zfs(int direct, u64 super, u32 *dev)
   return word(super + SUPER_MAGIC) == ZFS_MAGIC;
 }
 
+/* The same for an object of any kind; a volume proves itself by the major number of its device. */
+static __always_inline int is_ours(u64 direct, u64 kind, u64 object, u32 *dev)
+{
+  if (kind == OBJECT_FILE)
+    return is_zfs(direct, GET(direct, GET(direct, object + FILE_INODE) + INODE_SUPER), dev);
+  if (kind == OBJECT_INODE)
+    return is_zfs(direct, GET(direct, object + INODE_SUPER), dev);
+  if (kind == OBJECT_DENTRY)
+    return is_zfs(0, word(object + DENTRY_SUPER), dev);
+  *dev = object >> 2;
+  return *dev >> MINOR_BITS == ZVOL_MAJOR;
+}
+
 /*
  * Every call is tallied if it is of ZFS; then everything that is not emitted is counted, and why. 1 if it is to be
- * emitted. `inode` and `dev` are filled in.
+ * emitted. `dev` is filled in.
  */
-static __always_inline int judge(int direct, u32 slot, struct counts *mine, enum object kind, u64 object,
-                                 struct done *done, u64 *inode, u32 *dev)
+static __always_inline int judge(u32 slot, struct counts *mine, u64 direct, u64 kind, u64 object, struct done *done,
+                                 u32 *dev)
 {
   u32 zero = 0;
   struct settings *set = settings.lookup(&zero);
@@ -357,12 +641,11 @@ static __always_inline int judge(int direct, u32 slot, struct counts *mine, enum
     mine->of[C_QUEUED]++;
     return 0;
   }
-  *inode = kind == OBJECT_FILE ? GET(direct, object + FILE_INODE) : object;
-  if (!is_zfs(direct, GET(direct, *inode + INODE_SUPER), dev)) {
+  if (!is_ours(direct, kind, object, dev)) {
     mine->of[C_REJECTED]++;
     return 0;
   }
-  tally(slot, mine, *dev, done, set->zero);
+  tally(slot, mine, *dev, done);
   if (done->latency_ns < set->threshold_ns) {
     mine->of[C_BELOW]++;
     return 0;
@@ -374,140 +657,362 @@ static __always_inline int judge(int direct, u32 slot, struct counts *mine, enum
   return 1;
 }
 
-/* Takes the call out of the in-flight map; 0 if its entry was not recorded. */
-static __always_inline int take(u32 slot, struct counts *mine, struct call *call, struct done *done)
+/* Takes the call out of those in flight; null if its entry was not recorded. */
+static __always_inline struct thread *take(u32 slot, struct counts *mine, struct call *call, struct done *done)
 {
-  u64 key = (bpf_get_current_pid_tgid() << 32) | slot;
-  struct call *stored = in_flight.lookup(&key);
+  u32 tid = bpf_get_current_pid_tgid();
+  u64 place;
+  struct thread *thread = thread_of(tid);
+  struct call *stored;
   mine->of[C_RETURNED]++;
-  if (!stored || !stored->ts_ns || stored->key != key) {
+  if (!thread || (place = place_of(thread, slot)) >= DEPTH) {
     mine->of[C_UNMATCHED]++;
     return 0;
   }
-  *call = *stored;
+  if (place + 1 < thread->depth)
+    give_up(thread, place + 1);
+  stored = CALL_AT(thread, place);
+  call->ts_ns = stored->ts_ns;
+  call->object = stored->object;
+  call->offset = stored->offset;
+  call->size = stored->size;
+  call->extra = stored->extra;
   done->ts_ns = bpf_ktime_get_ns();
-  stored->ts_ns = 0;
-  stored->left_ns = done->ts_ns;
   done->latency_ns = done->ts_ns - call->ts_ns;
-  return 1;
+  return thread;
+}
+
+static __always_inline void begin_waits(struct call *call)
+{
+  if (call->waited)
+    return;
+  call->doubted_ns = call->slept_ns = call->slept_in = 0;
+#pragma unroll
+  for (u32 i = 0; i < CAUSES; i++)
+    call->spent_ns[i] = 0;
+  call->waited = 1;
 }
 
 /*
- * Names a call that has not returned, when user space asks (BPF_PROG_TEST_RUN with the key of its entry and the kind
- * of its object): calls in flight cost the traced program nothing more. The object may be freed meanwhile, so nothing
- * counts unless the same call is still in flight afterwards.
+ * The thread waits for another cause from here on; the time since the last change belongs to the one before: all of a
+ * sleep, and of a region what the thread was off the CPU. Not the time in the run queue, as far as that can be believed.
+ * Only where a thread is about to sleep, or has slept.
+ */
+static __always_inline void change(struct thread *thread, u32 cause, u64 where)
+{
+  u64 away = 0, queued = 0, now = bpf_ktime_get_ns(), passed, late;
+  u64 number = (u64)thread->cause - 1;
+  struct call *call = CALL_AT(thread, thread->depth - 1);
+  read_clocks(&away, &queued);
+  passed = thread->where ? now - thread->since_ns : away_between(thread->mark_away, away);
+  late = queued - thread->mark_queued;
+  if (number <= CAUSES) {
+    begin_waits(call);
+    if (thread->moved)
+      call->doubted_ns += late;
+    else
+      passed -= late < passed ? late : passed;
+    if (number < CAUSES)
+      call->spent_ns[number] += passed;
+    else if (passed > call->slept_ns) {
+      call->slept_ns = passed;
+      call->slept_in = thread->where;
+    }
+  }
+  thread->moved = 0;
+  thread->mark_away = away;
+  thread->mark_queued = queued;
+  thread->where = where;
+  thread->since_ns = now;
+  thread->cause = cause;
+}
+
+/* The cause of a sleep by the code that asked for it. */
+static __always_inline u32 cause_of(u64 caller)
+{
+  u32 zero = 0, cause = CAUSE_UNKNOWN;
+  struct code_ranges *known = ranges.lookup(&zero);
+  if (!known)
+    return cause;
+#pragma unroll
+  for (u32 i = 0; i < RANGES; i++)
+    if (caller - known->of[i].start < known->of[i].bytes)
+      cause = known->of[i].cause;
+  return cause;
+}
+
+/* What was waited for inside this call is part of the call around it too. */
+static __always_inline void hand_up(struct thread *thread, u64 place)
+{
+  struct call *inner = CALL_AT(thread, place), *outer = CALL_AT(thread, place - 1);
+  begin_waits(outer);
+#pragma unroll
+  for (u32 i = 0; i < CAUSES; i++)
+    outer->spent_ns[i] += inner->spent_ns[i];
+  outer->doubted_ns += inner->doubted_ns;
+  if (inner->slept_ns > outer->slept_ns) {
+    outer->slept_ns = inner->slept_ns;
+    outer->slept_in = inner->slept_in;
+  }
+}
+
+/* The call has returned: it is in flight no more. Its waits are complete, and still where they were. */
+static __always_inline void settle(struct thread *thread, struct done *done)
+{
+  u64 place = thread->depth - 1;
+  /* Slept where nothing looks, and was moved meanwhile. */
+  if (thread->moved && !thread->cause) {
+    struct call *call = CALL_AT(thread, place);
+    begin_waits(call);
+    call->doubted_ns = ~0ULL >> 1;
+  }
+  thread->moved = 0;
+  /* The return of a sleep was missed. */
+  if (thread->cause && thread->cause != thread->region)
+    change(thread, thread->region, 0);
+  if (place) {
+    if (CALL_AT(thread, place)->waited)
+      hand_up(thread, place);
+  } else {
+    if (thread->cause)
+      change(thread, 0, 0);
+    thread->region = 0;
+    thread->left_ns = done->ts_ns;
+  }
+  thread->depth = place;
+}
+
+static __always_inline u64 lesser(u64 a, u64 b)
+{
+  return a < b ? a : b;
+}
+
+/* Fills in the shares of the latency, in 65536ths: what is left is the CPU's. */
+static __always_inline void share_out(struct call *waits, struct done *done, struct event *event)
+{
+  u64 away = 0, queued = 0, rest = done->latency_ns, whole = done->latency_ns + 1, ns, other;
+  u16 *shares = (u16 *)event->waits;
+  u32 zero = 0;
+  struct settings *set = settings.lookup(&zero);
+  read_clocks(&away, &queued);
+  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ waits->away_ns) & 1) && set && !set->blind;
+  away = away_between(waits->away_ns, away);
+  queued -= waits->queued_ns;
+#pragma unroll
+  for (u32 i = 0; i < CAUSES; i++) {
+    ns = waits->waited ? lesser(waits->spent_ns[i], rest) : 0;
+    rest -= ns;
+    shares[i] = (ns << 16) / whole;
+  }
+  if (waits->waited)
+    queued -= lesser(waits->doubted_ns, queued);
+  queued = lesser(queued, rest);
+  other = done->latency_ns - rest + queued;
+  rest -= queued;
+  other = away > other ? lesser(away - other, rest) : 0;
+  shares[CAUSES] = (queued << 16) / whole;
+  shares[CAUSES + 1] = (other << 16) / whole;
+  event->slept_in = waits->waited ? waits->slept_in : 0;
+}
+
+/*
+ * Names a call that has not returned, when user space asks (BPF_PROG_TEST_RUN with thread and number): calls in
+ * flight cost the traced program nothing more. The object may be freed meanwhile, so nothing counts unless the same
+ * call is still in flight afterwards.
  */
 int look(u64 *ctx)
 {
-  u64 key = ctx[0], inode, super, dentry;
-  enum object kind = ctx[1];
-  u32 zero = 0;
-  struct call call, *stored = in_flight.lookup(&key);
+  u64 kind, object, ts_ns;
+  u32 zero = 0, tid = ctx[0], place = ctx[1];
+  struct names names = {};
+  struct thread *thread = thread_of(tid);
   struct in_flight_call *answer = looked.lookup(&zero);
-  if (!stored || !stored->ts_ns || !answer)
+  struct call *call;
+  if (!thread || !answer || place >= DEPTH || place >= thread->depth)
     return 0;
-  call = *stored;
-  inode = kind == OBJECT_FILE ? word(call.object + FILE_INODE) : call.object;
-  super = word(inode + INODE_SUPER);
-  if (word(super + SUPER_MAGIC) != ZFS_MAGIC)
+  call = CALL_AT(thread, place);
+  ts_ns = call->ts_ns;
+  object = call->object;
+  kind = KIND_OF(object);
+  if (kind != OBJECT_DEVICE)
+    object = POINTER_OF(object);
+  answer->ts_ns = ts_ns;
+  answer->offset = call->offset;
+  answer->size = call->size;
+  if (!is_ours(0, kind, object, &answer->dev))
     return 0;
-  dentry = dentry_of(kind, call.object);
-  answer->ts_ns = call.ts_ns;
-  answer->offset = call.offset;
-  answer->size = call.size;
-  answer->ino = word(inode + INODE_NUMBER);
-  answer->path_id = dentry ? path_of(dentry, answer->ino) : 0;
-  answer->dev = half(super + SUPER_DEV);
-  answer->flags = answer->path_id ? 0 : EVENT_NO_PATH;
-  stored = in_flight.lookup(&key);
-  return stored && stored->ts_ns == call.ts_ns;
+  name_object(&names, kind, object);
+  answer->path_id = names.path;
+  answer->flags = names.flags;
+  thread = thread_of(tid);
+  return thread && place < thread->depth && CALL_AT(thread, place)->ts_ns == ts_ns;
+}
+
+/* A word of the context: by inline assembly, which the compiler cannot turn into one load at a computed place. */
+#define CONTEXT(OFFSET) \
+  ({ u64 value_; asm volatile("%0 = *(u64 *)(%1 + " #OFFSET ")" : "=r"(value_) : "r"(ctx)); value_; })
+
+#if defined(__x86_64__)
+#define RETURNED CONTEXT(80)
+#define CALLER word(CONTEXT(152)) /* at entry the stack pointer points to it */
+#define REGISTER(N) \
+  ((N) == 0 ? CONTEXT(112) : (N) == 1 ? CONTEXT(104) : (N) == 2 ? CONTEXT(96) : (N) == 3 ? CONTEXT(88) \
+   : (N) == 4 ? CONTEXT(72) : CONTEXT(64))
+#else
+#define RETURNED CONTEXT(0)
+#define CALLER CONTEXT(240)
+#define REGISTER(N) WORD_OF_CONTEXT(N)
+#endif
+#define WORD_OF_CONTEXT(N) \
+  ((N) == 0 ? CONTEXT(0) : (N) == 1 ? CONTEXT(8) : (N) == 2 ? CONTEXT(16) : (N) == 3 ? CONTEXT(24) \
+   : (N) == 4 ? CONTEXT(32) : (N) == 5 ? CONTEXT(40) : CONTEXT(48))
+
+static __always_inline u64 argument(void *ctx, u64 n)
+{
+  return PARAMETER(DIRECT) ? WORD_OF_CONTEXT(n) : REGISTER(n);
+}
+
+static __always_inline u64 returned(void *ctx)
+{
+  u64 n;
+  if (!PARAMETER(DIRECT))
+    return RETURNED;
+  n = PARAMETER(ARGUMENTS);
+  /* Of a pointer that is returned the verifier knows the type, and forbids to compute with it. */
+  if (PARAMETER(RESULT) == RESULT_POINTER)
+    return word((u64)ctx + 8 * n);
+  return WORD_OF_CONTEXT(n);
+}
+
+static __always_inline int super_is_zfs(u64 super)
+{
+  return word(super + SUPER_MAGIC) == ZFS_MAGIC;
+}
+
+/* Whether argument `n` is what the object is looked for in, seen by the magic number of its super block. */
+static __always_inline int is_object(u64 source, u64 candidate)
+{
+  u64 dentry = candidate;
+  if (source == SOURCE_TMPFILE && super_is_zfs(word(word(candidate + FILE_DENTRY) + DENTRY_SUPER)))
+    return 1;
+  if (source == SOURCE_PATH)
+    dentry = word(candidate + PATH_DENTRY);
+  return super_is_zfs(word(dentry + DENTRY_SUPER));
+}
+
+/* Position of the object; kernels differ in a first argument for the mount's ids. */
+static __always_inline u64 position(void *ctx)
+{
+  u64 source, n = PARAMETER(ARG);
+  if (n != SEEK_ARG)
+    return n;
+  source = PARAMETER(SOURCE);
+  n = 0;
+  if (!is_object(source, argument(ctx, 0))) {
+    n = 1;
+    if (!is_object(source, argument(ctx, 1)))
+      n = 2;
+  }
+  return n;
+}
+
+/* Newer kernels hand a file that is not open yet, and has only its dentry; older ones that dentry itself. */
+static __always_inline u64 dentry_of_tmpfile(u64 either)
+{
+  u64 dentry = word(either + FILE_DENTRY);
+  return super_is_zfs(word(dentry + DENTRY_SUPER)) ? dentry : either;
+}
+
+/* A file if there is one, else the inode of the page's mapping. */
+static __always_inline u64 file_or_host(u64 file, u64 mapping)
+{
+  return file ? file : word(mapping + MAPPING_HOST) + OBJECT_INODE;
 }
 
 /*
- * Decoders, one for each shape of argument list. For a decoder NAME:
- *   OBJECT_NAME  the file or inode, from the arguments      ARGS_NAME   how many arguments the function has
- *   ENTER_NAME   struct call, at entry                      LEAVE_NAME  result and bytes, from the return value
- *   SLOW_NAME    what only an emitted call needs            KIND_NAME   kind of object, flags of the event
- * zpl_* return bytes or -errno; zfs_* return a positive errno and tell the bytes by what is left in the uio.
- * L is 1 where words may be loaded directly (see GET).
+ * Where in a znode its inode lies, when no BTF tells: there is a pointer to a super block of ZFS, and the inode's
+ * number is the znode's, which stands first. Sought once, at the first call.
  */
-#define LEAVE_moved(L, B) done.result = ret, done.bytes = ret
-#define LEAVE_status(L, B) done.result = (s32)ret
-#define LEAVE_errno(L, B) done.result = -(s64)(s32)ret
+static __always_inline u64 inode_of_znode(u64 znode)
+{
+  u32 zero = 0;
+  u64 *offset = found.lookup(&zero);
+  if (!offset)
+    return znode;
+  if (!*offset) {
+    u64 number = word(znode);
+#pragma clang loop unroll(disable)
+    for (int at = 8; at < 2048; at += 8) {
+      u64 inode = znode + at - INODE_SUPER, super = word(znode + at);
+      if (super_is_zfs(super) && word(inode + INODE_NUMBER) == number) {
+        *offset = at - INODE_SUPER;
+        break;
+      }
+    }
+  }
+  return znode + *offset;
+}
 
-#define OBJECT_kiocb_iter(L, A, B) GET(L, (A) + KIOCB_FILE)
-#define ENTER_kiocb_iter(L, A, B, C, D) enter_kiocb(L, A, &call), call.size = GET(L, (B) + ITER_COUNT)
-#define LEAVE_kiocb_iter LEAVE_moved
-/* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
-#define SLOW_kiocb_iter if (done.result > 0) call.offset = word(call.iocb + KIOCB_POS) - done.result
-#define KIND_kiocb_iter OBJECT_FILE, 0
-#define ARGS_kiocb_iter 2
+static __always_inline u64 volume_of(u64 request)
+{
+  u64 bio = word(request + 8), dev;
+  if (!bio)
+    return OBJECT_DEVICE;
+  dev = half(word(bio + BIO_DEVICE) + DEVICE_NUMBER);
+  if (dev >> MINOR_BITS == ZVOL_MAJOR)
+    send_volume(word(request), dev);
+  return dev << 2 | OBJECT_DEVICE;
+}
 
-#define OBJECT_kiocb_iovec(L, A, B) GET(L, (A) + KIOCB_FILE)
-#define ENTER_kiocb_iovec(L, A, B, C, D) enter_kiocb(L, A, &call), call.offset = (D), call.size = iovec_size(B, C)
-#define LEAVE_kiocb_iovec LEAVE_moved
-#define SLOW_kiocb_iovec
-#define KIND_kiocb_iovec OBJECT_FILE, 0
-#define ARGS_kiocb_iovec 4
-
-#define OBJECT_file_buf(L, A, B) (A)
-#define ENTER_file_buf(L, A, B, C, D) call.object = (A), call.size = (C), call.offset = word(D)
-#define LEAVE_file_buf LEAVE_moved
-#define SLOW_file_buf
-#define KIND_file_buf OBJECT_FILE, 0
-#define ARGS_file_buf 4
-
-#define OBJECT_inode_file(L, A, B) (B)
-#define ENTER_inode_file(L, A, B, C, D) call.object = (B)
-#define LEAVE_inode_file LEAVE_status
-#define SLOW_inode_file
-#define KIND_inode_file OBJECT_FILE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
-#define ARGS_inode_file 2
-
-#define OBJECT_file_range(L, A, B) (A)
-#define ENTER_file_range(L, A, B, C, D) \
-  call.object = (A), call.offset = (B), call.size = (C) == LLONG_MAX_VALUE ? 0 : (C) - (B) + 1
-#define LEAVE_file_range LEAVE_status
-#define SLOW_file_range
-#define KIND_file_range OBJECT_FILE, call.size ? 0 : EVENT_ALL_SIZE
-#define ARGS_file_range 4
-
-#define OBJECT_znode_uio(L, A, B) ((A) + ZNODE_INODE)
-#define ENTER_znode_uio(L, A, B, C, D) \
-  call.object = (A) + ZNODE_INODE, call.iocb = (B), call.offset = GET(L, (B) + UIO_OFFSET), call.size = GET(L, (B) + UIO_RESID)
-#define LEAVE_znode_uio(L, B) \
-  done.bytes = call.size - GET(L, (B) + UIO_RESID), done.result = (s32)ret ? -(s64)(s32)ret : (s64)done.bytes
-#define SLOW_znode_uio
-#define KIND_znode_uio OBJECT_INODE, 0
-#define ARGS_znode_uio 4
-
-#define OBJECT_znode_sync(L, A, B) ((A) + ZNODE_INODE)
-#define ENTER_znode_sync(L, A, B, C, D) call.object = (A) + ZNODE_INODE
-#define LEAVE_znode_sync LEAVE_errno
-#define SLOW_znode_sync
-#define KIND_znode_sync OBJECT_INODE, EVENT_ALL_SIZE
-#define ARGS_znode_sync 3
-
-#define OBJECT_inode_only(L, A, B) (A)
-#define ENTER_inode_only(L, A, B, C, D) call.object = (A)
-#define LEAVE_inode_only LEAVE_errno
-#define SLOW_inode_only
-#define KIND_inode_only OBJECT_INODE, EVENT_NO_OFFSET | EVENT_ALL_SIZE
-#define ARGS_inode_only 4
+/* The object of the call, with its kind; `n` is the position of the argument that leads to it. */
+static __always_inline u64 object_of(void *ctx, u64 n)
+{
+  u64 source = PARAMETER(SOURCE), a = argument(ctx, n);
+  if (source == SOURCE_FILE)
+    return a;
+  if (source == SOURCE_DENTRY)
+    return a + OBJECT_DENTRY;
+  if (source == SOURCE_INODE)
+    return a + OBJECT_INODE;
+  if (source == SOURCE_PATH)
+    return word(a + PATH_DENTRY) + OBJECT_DENTRY;
+  if (source == SOURCE_DENTRY_OR_INODE)
+    return a ? a + OBJECT_DENTRY : argument(ctx, 1) + OBJECT_INODE;
+  if (source == SOURCE_TMPFILE)
+    return dentry_of_tmpfile(a) + OBJECT_DENTRY;
+  if (source == SOURCE_PAGE)
+    return file_or_host(a, word(argument(ctx, 1) + FOLIO_MAPPING));
+  if (source == SOURCE_READAHEAD)
+    return file_or_host(word(a + READAHEAD_FILE), word(a + READAHEAD_MAPPING));
+  if (source == SOURCE_MAPPING)
+    return word(a + MAPPING_HOST) + OBJECT_INODE;
+  if (source == SOURCE_SUPER)
+    return word(a + SUPER_ROOT) + OBJECT_DENTRY;
+  if (source == SOURCE_FAULT)
+    return word(word(a + FAULT_AREA) + AREA_FILE);
+  if (source == SOURCE_ZNODE)
+    return (a + ZNODE_INODE) + OBJECT_INODE;
+  if (source == SOURCE_SOUGHT)
+    return inode_of_znode(a) + OBJECT_INODE;
+  return volume_of(a);
+}
 
 /* File and position stand side by side in every kernel so far: one read. */
-static __always_inline void enter_kiocb(int direct, u64 iocb, struct call *call)
+static __always_inline void begin_kiocb(void *ctx, struct call *call)
 {
-  u64 both[2] = {};
-  call->iocb = iocb;
-  if (!direct && KIOCB_POS == KIOCB_FILE + 8) {
+  u64 both[2] = {}, iocb = argument(ctx, 0);
+  call->extra = iocb;
+  if (PARAMETER(TYPED)) {
+    call->object = *(u64 *)(iocb + KIOCB_FILE);
+    call->offset = *(u64 *)(iocb + KIOCB_POS);
+  } else if (KIOCB_POS == KIOCB_FILE + 8) {
     bpf_probe_read_kernel(both, sizeof(both), (void *)(iocb + KIOCB_FILE));
     call->object = both[0];
     call->offset = both[1];
-    return;
+  } else {
+    call->object = word(iocb + KIOCB_FILE);
+    call->offset = word(iocb + KIOCB_POS);
   }
-  call->object = GET(direct, iocb + KIOCB_FILE);
-  call->offset = GET(direct, iocb + KIOCB_POS);
 }
 
 /* An iovec is in kernel memory here (the kernel copied it); more segments than these are not added up. */
@@ -519,59 +1024,282 @@ static __always_inline u64 iovec_size(u64 iovec, u64 segments)
   return size;
 }
 
-#if defined(__x86_64__)
-#define REGS(ctx) (ctx)->di, (ctx)->si, (ctx)->dx, (ctx)->cx
-#define RETURNED(ctx) (ctx)->ax
-#else
-#define REGS(ctx) (ctx)->regs[0], (ctx)->regs[1], (ctx)->regs[2], (ctx)->regs[3]
-#define RETURNED(ctx) (ctx)->regs[0]
-#endif
-
-#define FIRST_2(ctx) (ctx)[0], (ctx)[1], 0ULL, 0ULL
-#define FIRST_3(ctx) (ctx)[0], (ctx)[1], (ctx)[2], 0ULL
-#define FIRST_4(ctx) (ctx)[0], (ctx)[1], (ctx)[2], (ctx)[3]
-#define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
-
-#define ENTRY_BODY(L, SLOT, BIT, DECODER, ...)                       \
-  {                                                                  \
-    struct call call = {};                                           \
-    u64 args[4] = {__VA_ARGS__};                                     \
-    struct counts *mine = counts_of(SLOT);                           \
-    u64 task = bpf_get_current_pid_tgid();                           \
-    if (!wanted(mine, BIT, task))                                    \
-      return 0;                                                      \
-    ENTER_##DECODER(L, args[0], args[1], args[2], args[3]);          \
-    enter(SLOT, task, mine, &call);                                  \
-    return 0;                                                        \
+/* Offset and size that the call asks for, where it is not a plain read or write. */
+static __always_inline void begin_extent(void *ctx, u64 n, struct call *call)
+{
+  u64 extent = PARAMETER(EXTENT), a = argument(ctx, n);
+  if (extent == EXTENT_RANGE) {
+    u64 end = argument(ctx, 2);
+    call->offset = argument(ctx, 1);
+    call->size = end == LLONG_MAX_VALUE ? 0 : end - call->offset + 1;
+  } else if (extent == EXTENT_BUFFER) {
+    call->size = argument(ctx, 2);
+    call->offset = word(argument(ctx, 3));
+  } else if (extent == EXTENT_EXTENT) {
+    call->offset = argument(ctx, 2);
+    call->size = argument(ctx, 3);
+  } else if (extent == EXTENT_SEEK) {
+    call->offset = argument(ctx, 1);
+  } else if (extent == EXTENT_COPY) {
+    call->offset = argument(ctx, 1);
+    call->size = argument(ctx, 4);
+  } else if (extent == EXTENT_THIRD) {
+    call->size = argument(ctx, 2);
+  } else if (extent == EXTENT_FOURTH) {
+    call->size = argument(ctx, 3);
+  } else if (extent == EXTENT_LENGTH) {
+    call->size = word(argument(ctx, n + 1) + ATTRIBUTES_SIZE);
+  } else if (extent == EXTENT_PAGE) {
+    call->offset = word(argument(ctx, 1) + FOLIO_INDEX) * ZFSTOP_PAGE_SIZE;
+    call->size = ZFSTOP_PAGE_SIZE;
+  } else if (extent == EXTENT_READAHEAD) {
+    call->offset = word(a + READAHEAD_INDEX) * ZFSTOP_PAGE_SIZE;
+    call->size = (u64)half(a + READAHEAD_PAGES) * ZFSTOP_PAGE_SIZE;
+  } else if (extent == EXTENT_BIO) {
+    u64 bio = word(a + 8);
+    call->offset = word(bio + BIO_SECTOR) << SECTOR_SHIFT;
+    call->size = half(bio + BIO_SIZE);
+  } else if (extent == EXTENT_UIO) {
+    call->extra = argument(ctx, 1);
+    call->offset = word(call->extra + UIO_OFFSET);
+    call->size = word(call->extra + UIO_RESID);
+  } else if (extent == EXTENT_FAULT) {
+    call->offset = word(a + FAULT_OFFSET) * ZFSTOP_PAGE_SIZE;
+    call->size = ZFSTOP_PAGE_SIZE;
   }
+}
 
-/* OBJECT and SECOND are what the return still knows of the arguments: all of them in fexit, the stored call else. */
-#define RETURN_BODY(L, SLOT, DECODER, RET, OBJECT, SECOND)                                      \
-  {                                                                                             \
-    struct call call;                                                                           \
-    struct done done = {};                                                                      \
-    u64 ret = (RET), object, inode = 0;                                                         \
-    u32 dev = 0;                                                                                \
-    struct counts *mine = counts_of(SLOT);                                                      \
-    if (!mine || !take(SLOT, mine, &call, &done))                                               \
-      return 0;                                                                                 \
-    object = OBJECT;                                                                            \
-    LEAVE_##DECODER(L, SECOND);                                                                 \
-    if (judge(L, SLOT, mine, FIRST_OF(KIND_##DECODER), object, &done, &inode, &dev)) {          \
-      SLOW_##DECODER;                                                                           \
-      emit(SLOT, mine, KIND_##DECODER, &call, &done, inode, dev);                               \
-    }                                                                                           \
-    return 0;                                                                                   \
+static __always_inline void begin(void *ctx, u64 n, struct call *call)
+{
+  if (PARAMETER(SOURCE) == SOURCE_KIOCB) {
+    begin_kiocb(ctx, call);
+    if (PARAMETER(EXTENT) == EXTENT_ITER) {
+      call->size = GET(PARAMETER(TYPED), argument(ctx, 1) + ITER_COUNT);
+    } else {
+      call->size = iovec_size(argument(ctx, 1), argument(ctx, 2));
+      call->offset = argument(ctx, 3);
+    }
+    return;
   }
-#define FIRST_OF(...) FIRST_OF_(__VA_ARGS__)
-#define FIRST_OF_(first, ...) first
+  call->object = object_of(ctx, n);
+  if (PARAMETER(SECOND))
+    call->extra = argument(ctx, n + 2);
+  if (PARAMETER(EXTENT))
+    begin_extent(ctx, n, call);
+}
 
-/* The pair of programs of a slot, for each way to attach. */
-#define PROBE_kprobe(SLOT, BIT, DECODER)                                                                     \
-  int kprobe_entry_##SLOT(struct pt_regs *ctx) ENTRY_BODY(0, SLOT, BIT, DECODER, REGS(ctx))                  \
-  int kprobe_return_##SLOT(struct pt_regs *ctx) RETURN_BODY(0, SLOT, DECODER, RETURNED(ctx), call.object, call.iocb)
-#define PROBE_fentry(SLOT, BIT, DECODER)                                                                     \
-  int fentry_##SLOT(u64 *ctx) ENTRY_BODY(1, SLOT, BIT, DECODER, PASTE(FIRST_, ARGS_##DECODER)(ctx))          \
-  int fexit_##SLOT(u64 *ctx) RETURN_BODY(1, SLOT, DECODER, ctx[ARGS_##DECODER],                              \
-                                         OBJECT_##DECODER(1, ctx[0], ctx[1]), ctx[1])
+/* Of a function that stands for several operations: whether the call is the one this copy is for. */
+static __always_inline int is_meant(void *ctx, u64 n)
+{
+  u64 variant = PARAMETER(VARIANT);
+  if (variant == VARIANT_ALL)
+    return 1;
+  if (variant == VARIANT_ATTRIBUTES || variant == VARIANT_LENGTH) {
+    u32 size = half(argument(ctx, n + 1) + ATTRIBUTES_VALID) & ATTR_SIZE;
+    return variant == VARIANT_LENGTH ? size != 0 : size == 0;
+  }
+  if (variant == VARIANT_HOLES)
+    return (u32)argument(ctx, 2) >= SEEK_DATA;
+  if (variant == VARIANT_CLONE)
+    return !(argument(ctx, 5) & REMAP_FILE_DEDUP);
+  return argument(ctx, 5) & REMAP_FILE_DEDUP;
+}
+
+int entry(void *ctx)
+{
+  struct call call;
+  __builtin_memset(&call, 0, __builtin_offsetof(struct call, slot));
+  u64 n = position(ctx), task = bpf_get_current_pid_tgid();
+  u32 slot = PARAMETER(SLOT);
+  struct counts *mine = counts_of(slot);
+  if (!is_meant(ctx, n) || !wanted(mine, PARAMETER(BIT), task)) {
+    skip(slot, task);
+    return 0;
+  }
+  begin(ctx, n, &call);
+  read_clocks(&call.away_ns, &call.queued_ns);
+  enter(slot, task, mine, &call);
+  return 0;
+}
+
+/* Result and bytes, from the return value. zfs_* return a positive errno, and bytes by what is left in the uio. */
+static __always_inline void finish(void *ctx, struct call *call, struct done *done)
+{
+  u64 meaning = PARAMETER(RESULT), value;
+  if (meaning == RESULT_VOID)
+    return;
+  value = returned(ctx);
+  if (meaning == RESULT_MOVED) {
+    done->result = done->bytes = value;
+  } else if (meaning == RESULT_STATUS) {
+    done->result = (s32)value;
+  } else if (meaning == RESULT_POSITION) {
+    done->result = value;
+  } else if (meaning == RESULT_ERRNO) {
+    done->result = -(s64)(s32)value;
+  } else if (meaning == RESULT_POINTER) {
+    if (value >= -LARGEST_ERRNO || value >> 32 == 0)
+      done->result = (s32)value;
+  } else if (meaning == RESULT_FAULT) {
+    done->result = value & VM_FAULT_ERROR ? -EIO : 0;
+  } else {
+    done->bytes = call->size - word(call->extra + UIO_RESID);
+    done->result = (s32)value ? -(s64)(s32)value : (s64)done->bytes;
+  }
+}
+
+/* The object with the type that the verifier knows, where it does: then it is loaded from directly. */
+static __always_inline u64 object_again(void *ctx, struct call *call)
+{
+  u64 source;
+  if (!PARAMETER(TYPED))
+    return PARAMETER(KIND) == OBJECT_DEVICE ? call->object : POINTER_OF(call->object);
+  source = PARAMETER(SOURCE);
+  if (source == SOURCE_KIOCB)
+    return *(u64 *)(argument(ctx, 0) + KIOCB_FILE);
+  if (source == SOURCE_ZNODE)
+    return argument(ctx, 0) + ZNODE_INODE;
+  return argument(ctx, PARAMETER(ARG));
+}
+
+int leave(void *ctx)
+{
+  struct call call;
+  struct done done = {};
+  struct names names = {};
+  u64 kind = PARAMETER(KIND), object;
+  u32 dev = 0, slot = PARAMETER(SLOT);
+  struct counts *mine = counts_of(slot);
+  struct thread *thread;
+  if (!mine || !(thread = take(slot, mine, &call, &done)))
+    return 0;
+  settle(thread, &done);
+  finish(ctx, &call, &done);
+  object = object_again(ctx, &call);
+  if (kind == OBJECT_ANY)
+    kind = KIND_OF(call.object);
+  if (!judge(slot, mine, PARAMETER(TYPED), kind, object, &done, &dev))
+    return 0;
+  /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
+  if (PARAMETER(EXTENT) == EXTENT_ITER && done.result > 0)
+    call.offset = word(call.extra + KIOCB_POS) - done.result;
+  if (PARAMETER(SECOND))
+    names.target = target_of(PARAMETER(SECOND), call.extra);
+  name_object(&names, kind, object);
+  names.flags |= PARAMETER(FLAGS);
+  /* Length 0 of a clone is all the rest, as the whole file of an fsync. */
+  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call.size)
+    names.flags |= EVENT_ALL_SIZE;
+  emit(slot, mine, &call, &done, &names, dev, CALL_AT(thread, thread->depth));
+  return 0;
+}
+
+/* A thread is about to sleep on a condition variable. Inside the intent log every sleep is its. */
+int sleep_in(void *ctx)
+{
+  u64 caller;
+  u32 cause;
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
+  if (!thread || !thread->depth)
+    return 0;
+  caller = CALLER;
+  cause = cause_of(caller);
+  if (thread->region == CAUSE_ZIL && cause != CAUSE_TXG)
+    cause = CAUSE_ZIL;
+  change(thread, cause, caller);
+  return 0;
+}
+
+int sleep_out(void *ctx)
+{
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
+  if (thread && thread->depth && thread->cause)
+    change(thread, thread->region, 0);
+  return 0;
+}
+
+int region_in(void *ctx)
+{
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
+  if (!thread || !thread->depth || thread->region)
+    return 0;
+  thread->region = PARAMETER(CAUSE);
+  change(thread, thread->region, 0);
+  return 0;
+}
+
+int region_out(void *ctx)
+{
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
+  if (!thread || !thread->depth || thread->region != PARAMETER(CAUSE))
+    return 0;
+  change(thread, 0, 0);
+  thread->region = 0;
+  return 0;
+}
+
+/*
+ * sched_migrate_task: the balancer moves a thread that sleeps, which since Linux 6.12 may still be in the run queue then.
+ * The scheduler takes it for queued from here on, up to the end of its sleep.
+ */
+int moved(u64 *ctx)
+{
+  u64 task = ctx[0];
+  struct thread *thread;
+  if (!(half(task + TASK_STATE) & TASK_ASLEEP))
+    return 0;
+  thread = thread_of(half(task + TASK_TID));
+  if (thread && thread->depth)
+    thread->moved = 1;
+  return 0;
+}
+
+#define FRAMES 16
+
+/* The function that asked for the sleep: the first behind the scheduler's own code. 0 if it is not seen. */
+static __always_inline u64 sleeper(void *ctx)
+{
+  u32 zero = 0;
+  u64 frames[FRAMES] = {}, found = 0, inside = 0, done = 0;
+  struct code_ranges *known = ranges.lookup(&zero);
+  if (!known || bpf_get_stack(ctx, frames, sizeof(frames), 0) <= 0)
+    return 0;
+#pragma unroll
+  for (u32 i = 0; i < FRAMES; i++) {
+    u64 offset = frames[i] - known->sched.start;
+    u64 within = BELOW(offset, known->sched.bytes) & ~(offset >> 63);
+    u64 wanted = inside & ~within & ~done & 1;
+    found |= frames[i] & -wanted;
+    done |= wanted;
+    inside |= within;
+  }
+  return found;
+}
+
+/* sched_switch, attached only while calls sleep for causes nobody knows: tells in which function. */
+int switched(u64 *ctx)
+{
+  u64 prev = ctx[1], next = ctx[2], now;
+  struct thread *thread;
+  if (!ctx[0] && half(prev + TASK_STATE) & TASK_ASLEEP) {
+    thread = thread_of(bpf_get_current_pid_tgid());
+    if (thread && thread->depth && !thread->cause) {
+      thread->asleep_in = sleeper(ctx);
+      thread->asleep_ns = bpf_ktime_get_ns();
+    }
+  }
+  thread = thread_of(half(next + TASK_TID));
+  if (!thread || !thread->asleep_ns)
+    return 0;
+  now = bpf_ktime_get_ns() - thread->asleep_ns;
+  thread->asleep_ns = 0;
+  if (thread->depth && !thread->cause) {
+    struct call *call = CALL_AT(thread, thread->depth - 1);
+    begin_waits(call);
+    if (now > call->slept_ns) {
+      call->slept_ns = now;
+      call->slept_in = thread->asleep_in;
+    }
+  }
+  return 0;
+}

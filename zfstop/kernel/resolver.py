@@ -36,6 +36,7 @@ class Planned:
     symbol: str
     module: str
     decoder: str
+    hook: str
     kinds: tuple[str, ...]
 
 
@@ -92,4 +93,13 @@ def _planned(op: Operation, tier: int, candidate: Candidate, symbol: Symbol, fac
     kinds = tuple(
         kind for kind in facts.kinds if kind != "fentry" or (facts.module_btf and not symbol.suffix)
     )
-    return Planned(op.name, op.bit, tier, symbol.name, symbol.module or "kernel", candidate.decoder, kinds)
+    return Planned(
+        op.name,
+        op.bit,
+        tier,
+        symbol.name,
+        symbol.module or "kernel",
+        candidate.decoder,
+        candidate.hook,
+        kinds,
+    )

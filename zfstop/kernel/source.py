@@ -6,6 +6,8 @@ All methods are called from one thread, the collector's.
 from __future__ import annotations
 
 import array
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -14,18 +16,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from zfstop.callers import Callers
 from zfstop.errors import Exit, UserError
-from zfstop.kernel import host
+from zfstop.kernel import bpf, host, kretprobes
 from zfstop.kernel.in_flight import InFlightCalls
 from zfstop.kernel.maps import Counters, Numbers, SentPaths, Settings, close_all
 from zfstop.kernel.paths import Paths
+from zfstop.kernel.probes import Pair, SleepProbe
 from zfstop.kernel.resolver import Plan, plan, wanted_symbols
 from zfstop.kernel.ring import Ring
-from zfstop.kernel.symbols import parse
+from zfstop.kernel.sleeps import Sleeps
+from zfstop.kernel.symbols import Code, nearest, parse, scheduler_code
 from zfstop.kernel.tallies import Tallies, capacity
+from zfstop.kernel.waits import PlannedWait, plan_waits, ranges_of, unexplained, wanted_waits, write_ranges
 from zfstop.model.events import RECORD_BYTES, TALLY_SLICES, c_structs
 from zfstop.model.history import Tally
 from zfstop.model.state import Attached, Counts, ProbeReport, Rejected
@@ -36,101 +42,237 @@ _LOADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loader.py")
 _SIZES = {
     "MAX_PIDS": 4096,
     "MAX_DEVS": 16384,
-    "MAX_IN_FLIGHT": 32768,
+    "MAX_IN_FLIGHT": 16384,
     "MAX_SENT_PATHS": 65536,
     "TALLY_SLICES": TALLY_SLICES,
+    # One for each candidate of the table that a kernel has at the same time, and then some.
+    "SLOTS": 96,
 }
 #: 16 MiB hold 149,796 events; 4 MiB hold about 5,000 new paths, drained 20 times a second.
 EVENT_BYTES = 16 << 20
 PATH_BYTES = 4 << 20
+_MOST_EVENT_BYTES = 1 << 30
 _PATHS_KEPT = 49152
-_LOAD_TIMEOUT = 180.0
+_FUNCTIONS_KEPT = 1024
+_LOAD_TIMEOUT = 300.0
 _KINDS = {"fentry": "fentry/fexit", "kprobe": "kprobe pair"}
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the loader handed over. ``slots`` maps the program's slot to its probe, in report order."""
+    """What the loader handed over. ``pairs`` maps the program's slot to its probe, in report order.
+
+    ``cached`` tells that nothing had to be compiled.
+    """
 
     maps: Mapping[str, int]
-    held: tuple[int, ...]
-    slots: Mapping[int, Attached]
+    look: int | None
+    pairs: Mapping[int, Pair]
     report: ProbeReport
+    cached: bool
+
+    @property
+    def slots(self) -> Mapping[int, Attached]:
+        """Slot -> probe."""
+        return {slot: pair.attached for slot, pair in self.pairs.items()}
+
+    @property
+    def programs(self) -> Mapping[int, tuple[int, ...]]:
+        """Slot -> descriptors of its programs."""
+        return {slot: pair.programs for slot, pair in self.pairs.items()}
 
 
 class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
-    def __init__(self, event_bytes: int = EVENT_BYTES, path_bytes: int = PATH_BYTES) -> None:
-        self._event_bytes = event_bytes
+    def __init__(self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES) -> None:
+        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 16 MiB."""
+        self._event_bytes = ring_bytes() if event_bytes is None else event_bytes
         self._path_bytes = path_bytes
         self._loaded: Loaded | None = None
         self._rings: tuple[Ring, Ring] | None = None
+        self._operations = -1
+        self._room = pid_room(0)
+        self._owner: kretprobes.Owner | None = None
+        self._refused: tuple[Rejected, ...] = ()
+        self._sleep_probes: list[SleepProbe] = []
+        self._spare_fds: list[int] = []
+        self._watching = True
+        self._filters = 0, 0, False, False
+        self._code = Code(b"")
+        self._functions: dict[int, str] = {}
+        self._sleeps = Sleeps(None)
         self._stopping: Callable[[], bool] = lambda: False
 
-    def open(self, stage: Callable[[str], None], stopping: Callable[[], bool] = lambda: False) -> None:
-        """Resolve, compile, load and attach; tells ``stage`` in words what it is doing.
+    def open(
+        self,
+        stage: Callable[[str], None],
+        stopping: Callable[[], bool] = lambda: False,
+        operations: int = -1,
+        pids: int = 0,
+    ) -> None:
+        """Resolve, compile and load; attach what stands for ``operations`` (a mask). Tells ``stage`` what it is doing.
+        ``pids`` is how many the filter has to have room for.
 
         Raises UserError. ``stopping`` is asked often; when it says True the loading is given up.
         """
         self._stopping = stopping
+        self._operations = operations
+        self._room = pid_room(pids)
         host.require_privileges()
         host.require_kernel()
         headers = host.needs_headers()
         pythons = host.bcc_pythons()
         stage("reading kernel symbols")
         facts, notes = host.facts()
-        chosen = plan(parse(host.kallsyms(), wanted_symbols()), facts)
+        kretprobes.sweep()
+        if not (facts.module_btf and facts.kinds[:1] == ("fentry",)):
+            with contextlib.suppress(OSError):
+                self._owner = kretprobes.guard()
+        text = host.kallsyms()
+        symbols = parse(text, (*wanted_symbols(), *wanted_waits()))
+        chosen = plan(symbols, facts)
         if not chosen.probes:
             raise _nothing_to_attach(chosen)
-        loaded = self._load(pythons, chosen, headers, stage)
+        self._code = Code(text)
+        waits, lacking = plan_waits(symbols, facts)
+        loaded = self._load(pythons, chosen, headers, stage, waits)
         self._take(loaded, chosen, notes)
+        self._take_waits(loaded[0], lacking, text)
 
     def _load(
-        self, pythons: list[str], chosen: Plan, headers: bool, stage: Callable[[str], None]
+        self,
+        pythons: list[str],
+        chosen: Plan,
+        headers: bool,
+        stage: Callable[[str], None],
+        waits: tuple[PlannedWait, ...] = (),
     ) -> tuple[dict[str, Any], list[int]]:
         """The first Python that can import bcc decides."""
         failure = UserError(Exit.NO_BCC, "no Python with bcc", host.bcc_command())
         for python in pythons:
             try:
-                return run_loader(python, self._request(chosen, headers), stage, self._stopping)
+                return run_loader(python, self._request(chosen, headers, waits), stage, self._stopping)
             except UserError as error:
                 if error.status != Exit.NO_BCC:
                     raise
                 failure = error
         raise failure
 
-    def _request(self, chosen: Plan, headers: bool) -> dict[str, Any]:
+    def _request(self, chosen: Plan, headers: bool, waits: tuple[PlannedWait, ...] = ()) -> dict[str, Any]:
         probes = [
-            {"slot": slot, "op": p.op, "bit": p.bit, "tier": p.tier, "symbol": p.symbol,
-             "decoder": p.decoder, "kinds": p.kinds, "module": p.module}
+            {"slot": slot, "attach": bool(p.bit & self._operations), **asdict(p)}
             for slot, p in enumerate(chosen.probes)
-        ]  # fmt: skip
+        ]
         page = os.sysconf("SC_PAGESIZE")
         sizes = _SIZES | {
             "EVENT_PAGES": self._event_bytes // page,
             "PATH_PAGES": self._path_bytes // page,
+            "MAX_PIDS": self._room,
             "MAX_TALLIES": capacity(),
+            "ZVOL_MAJOR": host.zvol_major(),
         }
-        return {"probes": probes, "structs": c_structs(), "sizes": sizes, "headers": headers}
+        owner = self._owner
+        return {
+            "probes": probes,
+            "waits": [asdict(wait) for wait in waits],
+            "structs": c_structs(),
+            "sizes": sizes,
+            "headers": headers,
+            "owner": [owner.tracefs, owner.group, owner.pipe] if owner else None,
+        }
 
     def _take(self, answer: tuple[dict[str, Any], list[int]], chosen: Plan, notes: tuple[str, ...]) -> None:
         done, fds = answer
-        maps = dict(zip(done["maps"], fds, strict=False))
-        order = sorted(done["attached"], key=lambda item: item["slot"])
-        slots = {item["slot"]: _attached(item) for item in order}
+        left = iter(fds)
+        maps = dict(zip(done["maps"], left, strict=False))
+        look = next(left) if done["look"] else None
+        pairs: dict[int, Pair] = {}
+        # In the order in which their descriptors were sent.
+        for item in done["attached"]:
+            leave, entry = (next(left) for _ in range(item["programs"]))
+            links = [next(left) for _ in range(item["links"])]
+            fentry = item["kind"] == "fentry"
+            pairs[item["slot"]] = Pair(
+                item["slot"], item["bit"], _attached(item), fentry, leave, entry, self._owner, links
+            )
+        self._sleep_probes = _sleep_probes(done, left, self._owner)
+        self._spare_fds = list(itertools.islice(left, done["spare"]))
+        self._sleeps = Sleeps(self._spare_fds[-1] if done["switched"] else None)
+        pairs = dict(sorted(pairs.items()))
         rejected = chosen.rejected + tuple(
             Rejected(r["op"], r["symbol"], r["reason"]) for r in done["rejected"]
         )
-        report = ProbeReport(tuple(slots.values()), rejected, notes)
-        self._loaded = Loaded(maps, tuple(fds), slots, report)
+        rejected += tuple(
+            Rejected(r["op"], r["symbol"], f"{r['refused']}; attached as {_KINDS[r['kind']]}")
+            for r in done["attached"]
+            if r["refused"]
+        )
+        report = ProbeReport(tuple(pair.attached for pair in pairs.values()), rejected, notes)
+        self._loaded = Loaded(maps, look, pairs, report, done["cached"])
         self._rings = Ring(maps["events"], self._event_bytes), Ring(maps["paths"], self._path_bytes)
-        self.look = fds[len(maps)] if done["look"] else None
         self.paths = Paths(SentPaths(maps["sent_paths"]).forget, _PATHS_KEPT)
         self._counters = Counters(maps["counters"])
         self._tallies = Tallies(maps["tallies"])
         self._settings = Settings(maps["settings"])
         self._pids, self._devs = Numbers(maps["pids"]), Numbers(maps["devs"])
+
+    def _take_waits(self, done: dict[str, Any], lacking: tuple[Rejected, ...], text: bytes) -> None:
+        """Tell the program which code sleeps for which cause, and the report what serves the causes."""
+        loaded = self.loaded
+        ranges = ranges_of(self._code)
+        write_ranges(loaded.maps["ranges"], ranges, scheduler_code(text))
+        served = tuple(
+            Attached(w["cause"] or "sleep", w["symbol"], w["module"], "", _KINDS[w["kind"]])
+            for w in done["waits"]
+        )
+        refused = tuple(
+            Rejected(w["cause"] or "sleep", w["symbol"], w["reason"]) for w in done["waits_rejected"]
+        )
+        rejected = loaded.report.rejected + lacking + unexplained(ranges) + refused
+        self._loaded = replace(loaded, report=replace(loaded.report, waits=served, rejected=rejected))
+
+    @property
+    def wait_programs(self) -> tuple[int, ...]:
+        """The programs around sleeps, and those that see the scheduler."""
+        around = tuple(fd for probe in self._sleep_probes for fd in (probe.leave, probe.entry))
+        # The second is what keeps the first attached.
+        return around + tuple(self._spare_fds[::2])
+
+    @property
+    def watches_waits(self) -> bool:
+        """Whether events tell where their time went."""
+        return self._watching and bool(self._sleep_probes)
+
+    def watch_waits(self, on: bool) -> None:
+        """Watch sleeps or not; then events tell no waits. In force for the next operation."""
+        self._watching = on
+        if on:
+            self._sleeps_on(True)
+        self._settings.write(*self._filters, on)
+        if not on:
+            self._sleeps_on(False)
+
+    def _sleeps_on(self, on: bool) -> None:
+        for probe in self._sleep_probes:
+            probe.switch(on)
+
+    def function_at(self, address: int) -> str:
+        """The kernel function a return address lies in, "" for none, or where nobody can tell."""
+        if self._code.hides(address):
+            return ""
+        if address not in self._functions:
+            if len(self._functions) >= _FUNCTIONS_KEPT:
+                self._functions.clear()
+            self._functions[address] = self._code.name_at(address) or nearest(host.kallsyms(), address)
+        return self._functions[address]
+
+    def name_sleeps(self, other_ns: int, total_ns: int, now_ns: int) -> None:
+        """Find out where calls sleep for no known cause, while so much of a second's slow time does."""
+        if self._sleeps.watch(other_ns, total_ns, now_ns):
+            report = self.loaded.report
+            waits = tuple(probe for probe in report.waits if probe.op != "other") + self._sleeps.served
+            self._loaded = replace(self.loaded, report=replace(report, waits=waits))
 
     @property
     def loaded(self) -> Loaded:
@@ -144,13 +286,36 @@ class LiveSource:
     ) -> None:
         """Put filters in force. ``devs`` None means every device; an empty set means none.
 
-        Sets grow before and shrink after the switch, so that no moment filters by half a set.
+        Sets grow before and shrink after the switch, so that no moment filters by half a set. Operations that
+        are not wanted are detached.
         """
         self._pids.add(pids)
         self._devs.add(devs or frozenset())
-        self._settings.write(threshold_ns, operations, bool(pids), devs is not None)
+        self._filters = threshold_ns, operations, bool(pids), devs is not None
+        self._settings.write(*self._filters, self._watching)
         self._pids.keep_only(pids)
         self._devs.keep_only(devs or frozenset())
+        self._switch(operations)
+
+    def _switch(self, operations: int) -> None:
+        failed = []
+        for pair in self.loaded.pairs.values():
+            try:
+                pair.switch(bool(pair.bit & operations))
+            except OSError as failure:
+                reason = f"could not be attached again: {failure.strerror}"
+                failed.append(Rejected(pair.attached.op, pair.attached.symbol, reason))
+        if failed or self._refused:
+            report = self.loaded.report
+            known = tuple(item for item in report.rejected if item not in self._refused)
+            self._loaded = replace(self.loaded, report=replace(report, rejected=known + tuple(failed)))
+            self._refused = tuple(failed)
+
+    def settle(self) -> None:
+        """Let go of what was kept for calls in flight when their operation was detached."""
+        settled = [pair.settle() for pair in self.loaded.pairs.values()]
+        if self._owner and any(settled):
+            kretprobes.remove(self._owner)
 
     def drain(self) -> Iterator[bytes]:
         """Chunks of whole event records. The paths of an event are always read before it is given out."""
@@ -161,13 +326,27 @@ class LiveSource:
             yield chunk
 
     def counts(self) -> tuple[Counts, ...]:
-        """Counters since attach, in the order of the report."""
-        return self._counters.read(self.loaded.slots)
+        """Counters since attach, in the order of the report.
 
-    def in_flight(self, mounts: Mounts) -> InFlightCalls:
+        Where the kernel did not run the program of an entry, nothing is known of the call but that it was: missed.
+        """
+        pairs = self.loaded.pairs
+        skipped = [bpf.program_misses(pair.entry) for pair in pairs.values()]
+        return tuple(
+            counts._replace(entered=counts.entered + calls, missed=counts.missed + calls)
+            for counts, calls in zip(self._counters.read(pairs), skipped, strict=True)
+        )
+
+    def in_flight(self, mounts: Mounts, callers: Callers) -> InFlightCalls:
         """The calls in flight; made once, for the life of the probes."""
         return InFlightCalls(
-            self.loaded.maps, self.look, self.loaded.slots, self.paths, mounts, self.take_paths
+            self.loaded.maps,
+            self.loaded.look,
+            self.loaded.slots,
+            self.paths,
+            mounts,
+            callers,
+            self.take_paths,
         )
 
     def take_paths(self) -> None:
@@ -191,8 +370,49 @@ class LiveSource:
                 ring.close()
             self._rings = None
         if self._loaded:
-            close_all(self._loaded.held)
+            for pair in self._loaded.pairs.values():
+                pair.close()
+            self._sleeps.close()
+            for probe in self._sleep_probes:
+                probe.close()
+            self._sleep_probes = []
+            close_all([*self._spare_fds, *self._loaded.maps.values(), *filter(None, (self._loaded.look,))])
             self._loaded = None
+        if self._owner:
+            kretprobes.remove(self._owner)
+            os.close(self._owner.pipe)
+            self._owner = None
+
+
+def _sleep_probes(
+    done: Mapping[str, Any], left: Iterator[int], owner: kretprobes.Owner | None
+) -> list[SleepProbe]:
+    """In the order in which their descriptors were sent."""
+    probes = []
+    for item in done["waits"]:
+        leave, entry = (next(left) for _ in range(item["programs"]))
+        links = [next(left) for _ in range(item["links"])]
+        probes.append(SleepProbe(item["symbol"], leave, entry, item["kind"] == "fentry", owner, links))
+    return probes
+
+
+def pid_room(count: int) -> int:
+    """For how many PIDs the filter has room that is to hold ``count``. Each place is taken from the kernel at once."""
+    return max(_SIZES["MAX_PIDS"], 1 << max(0, count - 1).bit_length())
+
+
+def ring_bytes() -> int:
+    """Size of the ring of events: ZFSTOP_RING_BYTES, or 16 MiB. Raises UserError for what the kernel would refuse."""
+    text = os.environ.get("ZFSTOP_RING_BYTES", str(EVENT_BYTES))
+    page = os.sysconf("SC_PAGESIZE")
+    size = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+    if not page <= size <= _MOST_EVENT_BYTES or size & (size - 1):
+        raise UserError(
+            Exit.USAGE,
+            f"ZFSTOP_RING_BYTES={visible(text)} is not a power of two between {page} and {_MOST_EVENT_BYTES}",
+            "unset ZFSTOP_RING_BYTES",
+        )
+    return size
 
 
 def _attached(item: Mapping[str, Any]) -> Attached:
@@ -219,7 +439,9 @@ def run_loader(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, tempfile.TemporaryFile() as output:
         with theirs:
-            process = _start(python, theirs.fileno(), output.fileno())
+            # While the loader lives, what it makes in tracefs has an owner.
+            keep = [request["owner"][2]] if request.get("owner") else []
+            process = _start(python, theirs.fileno(), output.fileno(), keep)
         try:
             ours.send(json.dumps(request).encode())
             return _listen(ours, process, stage, stopping)
@@ -230,12 +452,12 @@ def run_loader(
             _end(process)
 
 
-def _start(python: str, channel: int, output: int) -> subprocess.Popen[bytes]:
+def _start(python: str, channel: int, output: int, keep: list[int]) -> subprocess.Popen[bytes]:
     """The loader in a session of its own: a Ctrl+C at the terminal is for the screen to handle."""
     try:
         return subprocess.Popen(
             [python, "-I", "-B", _LOADER, str(channel)],
-            pass_fds=[channel],
+            pass_fds=[channel, *keep],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -269,6 +491,7 @@ def _listen(
     stopping: Callable[[], bool],
 ) -> tuple[dict[str, Any], list[int]]:
     deadline = time.monotonic() + _LOAD_TIMEOUT
+    fds: list[int] = []
     channel.settimeout(0.1)
     while True:
         if stopping():
@@ -286,12 +509,13 @@ def _listen(
             process.wait()
             raise _LoaderError("died", f"it ended with status {process.returncode}")
         message = json.loads(data)
+        fds += _descriptors(ancillary)
         if "stage" in message:
             stage(message["stage"])
         elif "error" in message:
             raise _LoaderError(message["error"]["kind"], message["error"]["text"])
-        else:
-            return message["done"], _descriptors(ancillary)
+        elif "done" in message:
+            return message["done"], fds
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
@@ -307,14 +531,9 @@ def _explain(failure: _LoaderError | ConnectionError, output: str, python: str) 
         failure = _LoaderError("died", f"{python} ended before it began")
     text = visible_lines(f"{failure}\n{output}")
     if failure.kind == "no-bcc":
-        return UserError(Exit.NO_BCC, f"{visible(python)} cannot load bcc", host.bcc_command(), text)
+        return host.broken_bcc(python, text)
     if failure.kind == "wrong-bcc":
-        return UserError(
-            Exit.NO_BCC,
-            f"the package 'bcc' of {visible(python)} is not the BPF Compiler Collection",
-            f"{visible(python)} -m pip uninstall bcc; {host.bcc_command()}",
-            text,
-        )
+        return host.wrong_bcc(python, text)
     if failure.kind == "no-probe":
         return UserError(Exit.NO_PROBE, "no ZFS function could be attached", "see the reasons below", text)
     if failure.kind == "no-btf":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from zfstop.zfs.causes import CALLERS
 
 #: The module column says zfs or spl; a kernel with ZFS built in has no module column at all.
 OUR_MODULES = ("zfs", "spl", "")
@@ -42,3 +45,64 @@ def parse(text: bytes, wanted: Iterable[str]) -> dict[str, tuple[Symbol, ...]]:
         if symbol.module in OUR_MODULES and symbol not in found.get(symbol.base, ()):
             found[symbol.base] = (*found.get(symbol.base, ()), symbol)
     return found
+
+
+def scheduler_code(text: bytes) -> tuple[int, int]:
+    """(start, bytes) of the code in which every thread sleeps, mutexes and timers included; (0, 0) if nobody tells."""
+    found = dict(re.findall(rb"^([0-9a-f]+) [tT] (__sched_text_(?:start|end))$", text, re.MULTILINE))
+    places = {name: int(address, 16) for address, name in found.items()}
+    start, end = places.get(b"__sched_text_start", 0), places.get(b"__sched_text_end", 0)
+    return (start, end - start) if 0 < start < end else (0, 0)
+
+
+def nearest(text: bytes, address: int) -> str:
+    """The function in /proc/kallsyms a return address lies in, without a compiler's suffix; "" for none."""
+    best = 0, b""
+    for line in text.splitlines():
+        at, kind, name = line.split(None, 2)
+        place = int(at, 16)
+        if best[0] < place < address and kind in b"tTwW":
+            best = place, name
+    if address - best[0] >= _LARGEST:
+        return ""
+    return best[1].split()[0].decode("ascii", "replace").partition(".")[0]
+
+
+#: A return address further behind the last symbol of a module than this is in no function.
+_LARGEST = 1 << 16
+
+
+class Code:
+    """Where the functions of zfs and spl lie, for return addresses. Empty where the addresses are kept from us."""
+
+    def __init__(self, text: bytes) -> None:
+        """``text`` is /proc/kallsyms. A kernel with ZFS built in has no modules to tell apart: all of it counts."""
+        module = rb"\t\[(?:zfs|spl)\]$"
+        found = re.findall(rb"^([0-9a-f]+) [tTwW] (\S+)" + module, text, re.MULTILINE)
+        if not found:
+            found = re.findall(rb"^([0-9a-f]+) [tTwW] (\S+)$", text, re.MULTILINE)
+        places = sorted((int(address, 16), name.decode("ascii", "replace")) for address, name in found)
+        self._places: list[tuple[int, str]] = [(address, name) for address, name in places if address]
+        self._starts = [address for address, _ in self._places]
+        self._stripped = b"\t[zfs]" in text and not re.search(rb" t \S+\t\[zfs\]$", text, re.MULTILINE)
+
+    def functions(self) -> Iterator[tuple[int, int, str]]:
+        """(address, bytes up to the next one, name without a compiler's suffix) of every function."""
+        for place, (start, name) in enumerate(self._places):
+            following = self._starts[place + 1] if place + 1 < len(self._starts) else start + _LARGEST
+            if following > start:
+                yield start, min(following - start, _LARGEST), name.partition(".")[0]
+
+    def hides(self, address: int) -> bool:
+        """Whether the function there may be one whose name is gone: the module has global names only.
+
+        It would be taken for the global function before it. For what sleeps for a known cause that is right.
+        """
+        return self._stripped and bool(name := self.name_at(address)) and name not in CALLERS
+
+    def name_at(self, address: int) -> str:
+        """The function a return address lies in, without a compiler's suffix; "" for none."""
+        place = bisect_right(self._starts, address) - 1
+        if place < 0 or address - self._starts[place] >= _LARGEST:
+            return ""
+        return self._places[place][1].partition(".")[0]

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 
 from zfstop.model.events import Event, Key
-from zfstop.model.histogram import bucket_middle, bucket_of
+from zfstop.model.histogram import Buckets, bucket_middle, bucket_of
 from zfstop.model.history import Second, Stats
 from zfstop.model.state import Controls, Counts
+from zfstop.model.waits import together
 from zfstop.units import format_threshold
 
 #: (operation, symbol) -> slot of its counters.
@@ -22,10 +24,11 @@ Slots = Mapping[tuple[str, str], int]
 
 def groups_of(events: Iterable[Event]) -> tuple[tuple[Key, Stats], ...]:
     """One :class:`Stats` a key, in the order in which the keys come first. A size that is not known adds no bytes."""
-    return tuple((key, _stats(calls)) for key, calls in _by_key(events).items())
+    return tuple((key, stats_of(calls)) for key, calls in _by_key(events).items())
 
 
-def _stats(events: list[Event]) -> Stats:
+def stats_of(events: list[Event]) -> Stats:
+    """The sums of one or more calls. A size that is not known adds no bytes."""
     return Stats(
         count=len(events),
         errors=sum(event.result < 0 for event in events),
@@ -33,6 +36,7 @@ def _stats(events: list[Event]) -> Stats:
         max_ns=max(event.latency_ns for event in events),
         bytes=sum(event.size or 0 for event in events),
         buckets=dict(Counter(event.bucket for event in events)),
+        waits=reduce(together, (event.waits for event in events)),
     )
 
 
@@ -47,7 +51,7 @@ def keep(event: Event, controls: Controls) -> bool:
 
 def _wants_call(key: Key, controls: Controls) -> bool:
     """The part of the filter that is known when the operation begins."""
-    return (not controls.pids or key.pid in controls.pids) and (not controls.ops or key.op in controls.ops)
+    return (not controls.pids or key.pid in controls.pids) and key.op in controls.wanted_ops
 
 
 def restrict(second: Second, asked: Controls, slots: Slots) -> Second:
@@ -97,15 +101,26 @@ def _slow_part(stats: Stats, calls: list[Event], threshold_ns: int) -> Stats | N
         return None
     if len(calls) >= stats.count:
         slow = [event for event in calls if event.latency_ns >= threshold_ns]
-        return _stats(slow) if slow else None
+        return stats_of(slow) if slow else None
     first = bucket_of(threshold_ns)
-    buckets = {bucket: count for bucket, count in stats.buckets.items() if bucket >= first}
+    return part_of(stats, {bucket: count for bucket, count in stats.buckets.items() if bucket >= first})
+
+
+def part_of(stats: Stats, buckets: Buckets) -> Stats | None:
+    """An estimate of the calls of a group that are in these of its buckets; None for none.
+
+    Counts are exact, latencies within the error of a bucket, errors and sizes shared out evenly.
+    """
     count = sum(buckets.values())
-    if not count:
-        return None
+    if not count or count == stats.count:
+        return stats if count else None
+    top = max(buckets)
+    max_ns = stats.max_ns if top == bucket_of(stats.max_ns) else bucket_middle(top)
     total = sum(bucket_middle(bucket) * count for bucket, count in buckets.items())
+    total = min(total, stats.total_ns)
     errors, size = (part * count // stats.count for part in (stats.errors, stats.bytes))
-    return Stats(count, errors, min(total, stats.total_ns), stats.max_ns, size, buckets)
+    waits = stats.waits and stats.waits.part(total, stats.total_ns)
+    return Stats(count, errors, total, max_ns, size, buckets, waits)
 
 
 def _by_key(events: Iterable[Event]) -> dict[Key, list[Event]]:

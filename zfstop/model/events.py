@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from zfstop.model.waits import Waits
+
 _C_TYPES = {
     "Q": "unsigned long long",
     "q": "long long",
@@ -29,7 +31,7 @@ EVENT: tuple[tuple[str, str], ...] = (
     ("offset", "q"),
     ("size", "Q"),
     ("result", "q"),
-    ("ino", "Q"),
+    ("target", "Q"),
     ("path_id", "Q"),
     ("cgroup", "Q"),
     ("comm", f"{COMM_BYTES}s"),
@@ -40,8 +42,13 @@ EVENT: tuple[tuple[str, str], ...] = (
     ("flags", "H"),
     ("tid", "I"),
     ("bucket", "H"),
-    ("spare", "H"),
+    ("known", "H"),
+    ("waits", "16s"),
+    ("slept_in", "Q"),
 )
+#: ``waits``, if they are ``known``: 65536ths of the latency by cause, as in Waits; what is left is the CPU's.
+WAITS_STRUCT = struct.Struct("=8H")
+SHARE_BITS = 16
 PATH_HEADER: tuple[tuple[str, str], ...] = (("path_id", "Q"), ("length", "I"), ("flags", "I"))
 
 #: Flags of an event.
@@ -49,8 +56,11 @@ NO_OFFSET = 1
 ALL_SIZE = 2
 DELETED = 4
 NO_PATH = 8
-#: Flags of a path: more components than the program walks.
+#: The inode is that of the directory in which the operation's name stands.
+IN_DIRECTORY = 16
+#: Flags of a path: more components than the program walks; the name of a volume.
 PATH_CUT = 1
+PATH_VOLUME = 2
 
 #: Counters the program keeps per probe and CPU, in the order of the C enum.
 COUNTERS = (
@@ -78,7 +88,6 @@ IN_FLIGHT_CALL: tuple[tuple[str, str], ...] = (
     ("ts_ns", "Q"),
     ("offset", "q"),
     ("size", "Q"),
-    ("ino", "Q"),
     ("path_id", "Q"),
     ("dev", "I"),
     ("flags", "I"),
@@ -98,9 +107,9 @@ TALLY_KEY_STRUCT = struct.Struct("=" + "".join(code for _, code in TALLY_KEY))
 TALLY_STRUCT = struct.Struct("=" + "".join(code for _, code in TALLY))
 KEY_STRUCT = struct.Struct("=" + "".join(dict(EVENT)[name] for name in _KEY_FIELDS))
 #: One ring record with its 8-byte header, reduced to what the aggregation needs:
-#: header, latency_ns, size, result, key, bucket.
+#: header, latency_ns, size, result, key, bucket, known, waits.
 RING_HEADER_BYTES = 8
-RECORD_STRUCT = struct.Struct(f"=I4x8xQ8xQq8x{KEY_STRUCT.size}s4xH2x")
+RECORD_STRUCT = struct.Struct(f"=I4x8xQ8xQq8x{KEY_STRUCT.size}s4xHH16s8x")
 RECORD_BYTES = RECORD_STRUCT.size
 
 
@@ -112,15 +121,21 @@ def c_structs() -> str:
     lines += ["struct in_flight_call {", *map(_c_member, IN_FLIGHT_CALL), "};"]
     lines += ["struct tally {", *map(_c_member, TALLY), "};"]
     lines += ["enum counter {", *(f"  C_{name.upper()}," for name in COUNTERS), "  COUNTERS", "};"]
-    flags = {"NO_OFFSET": NO_OFFSET, "ALL_SIZE": ALL_SIZE, "DELETED": DELETED, "NO_PATH": NO_PATH}
+    flags = {"ALL_SIZE": ALL_SIZE, "DELETED": DELETED, "NO_PATH": NO_PATH}
     lines += [f"#define EVENT_{name} {value}" for name, value in flags.items()]
-    return "\n".join([*lines, f"#define PATH_CUT {PATH_CUT}", ""])
+    return "\n".join([*lines, f"#define PATH_CUT {PATH_CUT}", f"#define PATH_VOLUME {PATH_VOLUME}", ""])
 
 
 def _c_member(field: tuple[str, str]) -> str:
     name, code = field
     count = f"[{code[:-1]}]" if code[:-1] else ""
     return f"  {_C_TYPES[code[-1]]} {name}{count};"
+
+
+def waits_of(latency_ns: int, shares: tuple[int, ...]) -> Waits:
+    """The nanoseconds behind the shares of the kernel's record."""
+    blocked = [latency_ns * share >> SHARE_BITS for share in shares]
+    return Waits._make([*blocked, latency_ns - sum(blocked)])
 
 
 class RawEvent(NamedTuple):
@@ -131,7 +146,7 @@ class RawEvent(NamedTuple):
     offset: int
     size: int
     result: int
-    ino: int
+    target: int
     path_id: int
     cgroup: int
     comm: bytes
@@ -142,7 +157,9 @@ class RawEvent(NamedTuple):
     flags: int
     tid: int
     bucket: int
-    spare: int
+    known: int
+    waits: bytes
+    slept_in: int
 
 
 class RawKey(NamedTuple):
@@ -159,7 +176,12 @@ class RawKey(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Who waited on what: the finest grouping the history keeps. All text is already safe to show."""
+    """Who waited on what: the finest grouping the history keeps. All text is already safe to show.
+
+    ``where`` is the owner of the cgroup (zfs/owners.py), ``inner_pid`` the PID as the process itself sees it; they
+    are empty and 0 where there is none, or none is known. ``cause`` is empty but where groups are split by it
+    (model/causes.py).
+    """
 
     op: str
     pid: int
@@ -169,11 +191,19 @@ class Key(NamedTuple):
     dataset: str
     path: str
     symbol: str
+    where: str = ""
+    inner_pid: int = 0
+    cause: str = ""
 
     @property
     def pool(self) -> str:
         """The pool of the dataset; empty when the dataset is not known (``dev 0:57``)."""
         return pool_of(self.dataset)
+
+    @property
+    def directory(self) -> str:
+        """The directory the file is in; empty for the dataset's own."""
+        return self.path.rpartition("/")[0]
 
 
 def pool_of(dataset: str) -> str:
@@ -193,7 +223,12 @@ def is_unknown(dataset: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One slow operation. ``ts_ns`` is its end; ``result`` is what the kernel function returned."""
+    """One slow operation. ``ts_ns`` is its end; ``result`` is what the kernel function returned.
+
+    ``to`` is the other path of a rename, link, copy, clone or dedupe. ``waits`` is None where nobody looked (an old
+    recording, a kernel that does not tell); ``slept_in`` is the kernel function of the longest of its other waits,
+    "" where that is not known.
+    """
 
     key: Key
     ts_ns: int
@@ -202,8 +237,10 @@ class Event:
     offset: int | None
     size: int | None
     result: int
-    ino: int
     bucket: int
+    to: str = ""
+    waits: Waits | None = None
+    slept_in: str = ""
 
     @property
     def errno(self) -> str | None:

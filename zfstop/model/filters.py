@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zfstop.model.events import Key
-from zfstop.model.history import Second, Stats
+from zfstop.model.history import Second
 from zfstop.model.state import Controls
 
 
@@ -20,20 +19,26 @@ def within(second: Second, controls: Controls) -> Second:
     is judged as a whole: with a higher threshold it stays if its longest call is long enough. All-calls
     statistics do not know processes, so a PID filter leaves them as they are.
     """
-    groups = tuple((key, stats) for key, stats in second.groups if _passes(key, stats, controls))
+    limit, wanted, pids, everywhere = (
+        controls.threshold_ns,
+        controls.wanted_ops,
+        controls.pids,
+        not controls.datasets,
+    )
+    groups = tuple(
+        [
+            (key, stats)
+            for key, stats in second.groups
+            if stats.max_ns >= limit
+            and key.op in wanted
+            and (not pids or key.pid in pids)
+            and (everywhere or controls.wants_dataset(key.dataset))
+        ]
+    )
     tallies = tuple(item for item in second.tallies if _wants_tally(item[0], item[1], controls))
     if len(groups) == len(second.groups) and len(tallies) == len(second.tallies):
         return second
     return replace(second, groups=groups, tallies=tallies)
-
-
-def _passes(key: Key, stats: Stats, controls: Controls) -> bool:
-    return (
-        stats.max_ns >= controls.threshold_ns
-        and (not controls.pids or key.pid in controls.pids)
-        and _wants_op(key.op, controls)
-        and controls.wants_dataset(key.dataset)
-    )
 
 
 def _wants_tally(op: str, dataset: str, controls: Controls) -> bool:
@@ -41,4 +46,4 @@ def _wants_tally(op: str, dataset: str, controls: Controls) -> bool:
 
 
 def _wants_op(op: str, controls: Controls) -> bool:
-    return not controls.ops or op in controls.ops
+    return op in controls.wanted_ops

@@ -42,10 +42,16 @@ def bucket_middle(bucket: int) -> int:
     return (low + bucket_low(bucket + 1) - 1) // 2
 
 
+#: The histogram of one call, by its bucket. Most groups of a second are one call: they share these.
+ONE_CALL: tuple[Buckets, ...] = tuple({bucket: 1} for bucket in range(BUCKETS))
+
+
 def merge(histograms: Iterable[Buckets]) -> dict[int, int]:
     """The histogram of all members together."""
-    total: dict[int, int] = {}
-    for histogram in histograms:
+    # The largest is copied whole: mostly a second is added to what was there before.
+    largest, *others = sorted(histograms, key=len, reverse=True) or ({},)
+    total = dict(largest)
+    for histogram in others:
         for bucket, count in histogram.items():
             total[bucket] = total.get(bucket, 0) + count
     return total

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from zfstop.model.events import Key
 from zfstop.model.histogram import merge, percentile
 from zfstop.model.history import Second, Stats, Tally
+from zfstop.model.waits import Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,25 @@ def by_operation(second: Second) -> Second:
     return replace(second, groups=groups, events=(), stuck=(), tallies=_tallies(second))
 
 
+def by_place(second: Second) -> Second:
+    """The same second with one group an operation and dataset; of names only an owner that all its calls have."""
+    parts: dict[tuple[str, str], list[Stats]] = {}
+    owners: dict[tuple[str, str], set[str]] = {}
+    for key, stats in second.groups:
+        place = key.op, key.dataset
+        parts.setdefault(place, []).append(stats)
+        owners.setdefault(place, set()).add(key.where)
+    groups = tuple(
+        (Key(op, 0, "", 0, 0, dataset, "", "", _only(owners[op, dataset])), _sum(found))
+        for (op, dataset), found in sorted(parts.items())
+    )
+    return replace(second, groups=groups, events=(), stuck=())
+
+
+def _only(names: set[str]) -> str:
+    return next(iter(names)) if len(names) == 1 else ""
+
+
 def _tallies(second: Second) -> tuple[tuple[str, str, Tally], ...]:
     """All calls by operation, of the datasets asked for then: the kernel tallies the others too."""
     found: dict[str, Tally] = {}
@@ -52,4 +72,6 @@ def _sum(parts: list[Stats]) -> Stats:
         total_ns += part.total_ns
         max_ns = max(max_ns, part.max_ns)
         size += part.bytes
-    return Stats(count, errors, total_ns, max_ns, size, merge(part.buckets for part in parts))
+    known = [part.waits for part in parts if part.waits is not None]
+    waits = Waits(*map(sum, zip(*known, strict=True))) if known else None
+    return Stats(count, errors, total_ns, max_ns, size, merge(part.buckets for part in parts), waits)

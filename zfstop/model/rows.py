@@ -6,20 +6,30 @@ of its window is, so that a window that is still filling is never diluted.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
+from operator import add, sub
+from typing import Protocol
 
 from zfstop.model.events import Key
-from zfstop.model.histogram import enough_for, percentile
-from zfstop.model.history import Second, Stats
+from zfstop.model.histogram import Buckets, enough_for, percentile
+from zfstop.model.history import Second, Stats, can_be_summed
+from zfstop.model.sliding import Between, Sliding
+from zfstop.model.waits import CAUSES, Waits
+from zfstop.zfs.operations import class_of
 
 #: Cells in the trend of a row, over the whole window.
 TREND_CELLS = 10
 
 Identity = tuple[str | int, ...]
+
+
+class Groups(Protocol):
+    """Anything that tells which row a call belongs to."""
+
+    def identity(self, key: Key) -> Identity:
+        """The same for all calls of one row."""
 
 
 class Grouping(Enum):
@@ -28,8 +38,14 @@ class Grouping(Enum):
     PROCESS_FILE = "process/file"
     PROCESS = "process"
     FILE = "file"
+    DIRECTORY = "directory"
     DATASET = "dataset"
+    POOL = "pool"
+    WHERE = "where"
     OPERATION = "operation"
+    CLASS = "class"
+    #: Of seconds that :func:`zfstop.model.causes.by_cause` has split.
+    CAUSE = "cause"
 
     def identity(self, key: Key) -> Identity:
         """The row that ``key`` belongs to. Under process/file a row is one operation of one process on one file."""
@@ -46,9 +62,20 @@ _IDENTITIES: dict[Grouping, Callable[[Key], Identity]] = {
     Grouping.PROCESS_FILE: lambda key: (key.op, key.pid, key.comm, key.dataset, key.path),
     Grouping.PROCESS: lambda key: (key.pid,),
     Grouping.FILE: lambda key: (key.dataset, key.path),
+    Grouping.DIRECTORY: lambda key: (key.dataset, key.directory),
     Grouping.DATASET: lambda key: (key.dataset,),
+    # What no mount table names has no pool, and is not thrown together with other such.
+    Grouping.POOL: lambda key: (key.pool or key.dataset,),
+    Grouping.WHERE: lambda key: (key.where,),
     Grouping.OPERATION: lambda key: (key.op,),
+    Grouping.CLASS: lambda key: (class_of(key.op),),
+    Grouping.CAUSE: lambda key: (key.cause,),
 }
+
+
+def identities(grouping: Groups) -> Callable[[Key], Identity]:
+    """What tells the row of a key, in the fewest steps."""
+    return _IDENTITIES[grouping] if isinstance(grouping, Grouping) else grouping.identity
 
 
 class Who:
@@ -92,9 +119,39 @@ class Who:
         return tuple(sorted({key.cgroup for key in self.keys}))
 
     @cached_property
+    def wheres(self) -> tuple[str, ...]:
+        """Owners of the cgroups, sorted, each once; the empty one for the root and for those not known."""
+        return tuple(sorted({key.where for key in self.keys}))
+
+    @cached_property
+    def inner_pids(self) -> tuple[int, ...]:
+        """PIDs as their processes see them, where that is another number; sorted, each once."""
+        return tuple(sorted({key.inner_pid for key in self.keys} - {0}))
+
+    @cached_property
     def datasets(self) -> tuple[str, ...]:
         """Datasets, sorted, each once."""
         return tuple(sorted({key.dataset for key in self.keys}))
+
+    @cached_property
+    def pools(self) -> tuple[str, ...]:
+        """Pools, sorted, each once; the empty one for datasets that are not known."""
+        return tuple(sorted({key.pool for key in self.keys}))
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the operations, sorted, each once."""
+        return tuple(sorted({class_of(key.op) for key in self.keys}))
+
+    @cached_property
+    def directory(self) -> str:
+        """The directory that all files are in or below; empty when that is the dataset's own, or there are several."""
+        if len(self.datasets) > 1:
+            return ""
+        first, last = self.files[0][1], self.files[-1][1]
+        ends = (at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+        shared = first[: next(ends, min(len(first), len(last)))]
+        return shared.rpartition("/")[0] if first != last else first.rpartition("/")[0]
 
     @cached_property
     def files(self) -> tuple[tuple[str, str], ...]:
@@ -107,6 +164,79 @@ class Who:
         return tuple(sorted({key.symbol for key in self.keys}))
 
 
+#: What one key did in the second at a position.
+Part = tuple[int, Key, Stats]
+#: A row of more parts than this keeps running sums instead of them: that takes less memory.
+_MOST_PARTS = 64
+#: Sums that somebody looked at are kept up through so many changes, and then are not worth it: one part comes and
+#: one goes each second.
+_KEPT_UP = 8
+
+
+class _Sums:
+    """What the parts of a row add up to, at either end of a window that moves."""
+
+    __slots__ = ("buckets", "bytes", "cells", "errors", "explained", "keys", "tops", "waits")
+
+    def __init__(self, parts: Iterable[Part], span: int) -> None:
+        self.errors = self.bytes = 0
+        self.buckets: dict[int, int] = {}
+        self.cells: dict[int, int] = {}
+        self.keys: dict[Key, int] = {}
+        #: Position -> the longest latency in that second.
+        self.tops: dict[int, int] = {}
+        #: The waits added up, and of how many of the parts they are.
+        self.waits = [0] * len(CAUSES)
+        self.explained = 0
+        for part in parts:
+            self.add(part, span)
+
+    def add(self, part: Part, span: int) -> None:
+        position, key, stats = part
+        self.errors += stats.errors
+        self.bytes += stats.bytes
+        if stats.max_ns >= self.tops.get(position, 0):
+            self.tops[position] = stats.max_ns
+        self.keys[key] = self.keys.get(key, 0) + 1
+        # A cell is gone when nothing is in it, so what adds nothing makes none.
+        if stats.total_ns:
+            cell = position // span
+            self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
+        buckets = self.buckets
+        for bucket, count in stats.buckets.items():
+            buckets[bucket] = buckets.get(bucket, 0) + count
+        if stats.waits is not None:
+            self.explained += 1
+            self.waits = list(map(add, self.waits, stats.waits))
+
+    def take(self, part: Part, span: int) -> None:
+        """All parts of a second leave together."""
+        position, key, stats = part
+        self.errors -= stats.errors
+        self.bytes -= stats.bytes
+        self.tops.pop(position, None)
+        left = self.keys[key] - 1
+        if left:
+            self.keys[key] = left
+        else:
+            del self.keys[key]
+        if stats.total_ns:
+            cell = position // span
+            self.cells[cell] -= stats.total_ns
+            if not self.cells[cell]:
+                del self.cells[cell]
+        buckets = self.buckets
+        for bucket, count in stats.buckets.items():
+            left = buckets[bucket] - count
+            if left:
+                buckets[bucket] = left
+            else:
+                del buckets[bucket]
+        if stats.waits is not None:
+            self.explained -= 1
+            self.waits = list(map(sub, self.waits, stats.waits))
+
+
 class Row:
     """The slow operations of one group within a window. Times in ns.
 
@@ -114,36 +244,107 @@ class Row:
     sizes asked for. ``cells`` is time waited by absolute cell number, see :func:`trend`. ``last`` is the
     position in the history of the newest second with an operation in it. A row that comes from a
     :class:`Rolling` is a running sum: it is good until that is moved.
+
+    With 100,000 rows hardly any is looked at: beside what most often orders them, a row of few parts keeps only
+    these, and adds them up when it is asked.
     """
 
-    __slots__ = (
-        "_peaks",
-        "_who",
-        "buckets",
-        "bytes",
-        "cells",
-        "count",
-        "errors",
-        "identity",
-        "keys",
-        "last",
-        "total_ns",
-    )
+    __slots__ = ("_kept_up", "_parts", "_span", "_sums", "_who", "count", "identity", "total_ns")
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, span: int = 1) -> None:
+        """``span`` seconds share a cell of the trend."""
         self.identity = identity
-        self.count = self.errors = self.total_ns = self.bytes = self.last = 0
-        self.buckets: dict[int, int] = {}
-        self.cells: dict[int, int] = {}
-        self.keys: set[Key] = set()
-        #: (position, max_ns) that are or may become the maximum: falling, oldest first.
-        self._peaks: deque[tuple[int, int]] = deque()
+        self.count = self.total_ns = 0
+        self._span = span
+        self._parts: list[Part] | None = []
+        self._sums: _Sums | None = None
+        #: For so many changes more, while there are parts too.
+        self._kept_up = 0
         self._who: Who | None = None
+
+    @property
+    def _summed(self) -> _Sums:
+        self._kept_up = _KEPT_UP
+        if self._sums is None:
+            self._sums = _Sums(self._parts or (), self._span)
+        return self._sums
+
+    def _wanted_sums(self) -> _Sums | None:
+        """The sums beside the parts, to be changed with them; they are let go when nobody has looked for long."""
+        self._kept_up -= 1
+        if self._kept_up < 0:
+            self._sums = None
+        return self._sums
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is kept but what has to be."""
+        return self._parts is None or (self._sums is None and self._who is None)
+
+    def rest(self) -> None:
+        """Forget what can be worked out again: nobody looks at the row for now."""
+        if self._parts is not None:
+            self._sums = self._who = None
+
+    @property
+    def _only(self) -> Part | None:
+        """The part that is all there is, where it says more cheaply what is asked."""
+        parts = self._parts
+        return parts[0] if parts is not None and len(parts) == 1 else None
+
+    @property
+    def errors(self) -> int:
+        """How many failed."""
+        only = self._only
+        return self._summed.errors if only is None else only[2].errors
+
+    @property
+    def bytes(self) -> int:
+        """Of all sizes asked for."""
+        only = self._only
+        return self._summed.bytes if only is None else only[2].bytes
+
+    @property
+    def buckets(self) -> Buckets:
+        """The histogram of their latencies."""
+        only = self._only
+        return self._summed.buckets if only is None else only[2].buckets
+
+    @property
+    def cells(self) -> Mapping[int, int]:
+        """Time waited by cell."""
+        return self._summed.cells
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """Every key of the row, once."""
+        only = self._only
+        return self._summed.keys.keys() if only is None else (only[1],)
+
+    @property
+    def last(self) -> int:
+        """The newest second."""
+        if (only := self._only) is not None:
+            return only[0]
+        parts = self._parts
+        tops = self._summed.tops if parts is None else [position for position, _, _ in parts]
+        return max(tops, default=0)
 
     @property
     def max_ns(self) -> int:
         """The longest latency, exactly."""
-        return self._peaks[0][1]
+        parts = self._parts
+        if parts is not None:
+            return max([stats.max_ns for _, _, stats in parts], default=0)
+        return max(self._summed.tops.values(), default=0)
+
+    @property
+    def waits(self) -> Waits | None:
+        """Where the time went, as far as somebody looked; None where nobody did."""
+        if (only := self._only) is not None:
+            return only[2].waits
+        sums = self._summed
+        return Waits(*sums.waits) if sums.explained else None
 
     @property
     def who(self) -> Who:
@@ -164,51 +365,37 @@ class Row:
         """Slow operations per second."""
         return self.count * 1e9 / window_ns if window_ns else 0.0
 
-    def meet(self, key: Key) -> None:
-        """A key that is new to the row."""
-        self.keys.add(key)
-        self._who = None
-
-    def miss(self, key: Key) -> None:
-        """A key that is no longer within the window."""
-        self.keys.discard(key)
-        self._who = None
-
-    def add(self, position: int, cell: int, stats: Stats) -> None:
-        """Count what one key did in the second at ``position``; positions never fall."""
-        peaks = self._peaks
-        while peaks and peaks[-1][1] <= stats.max_ns:
-            peaks.pop()
-        peaks.append((position, stats.max_ns))
-        self.last = position
+    def add(self, part: Part) -> None:
+        """Count what one key did in a second."""
+        stats = part[2]
         self.count += stats.count
-        self.errors += stats.errors
         self.total_ns += stats.total_ns
-        self.bytes += stats.bytes
-        self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
-        buckets = self.buckets
-        for bucket, count in stats.buckets.items():
-            buckets[bucket] = buckets.get(bucket, 0) + count
+        self._who = None
+        parts = self._parts
+        if parts is None:
+            self._summed.add(part, self._span)
+        elif len(parts) < _MOST_PARTS:
+            # The oldest first, for they leave first; a window may fill from its newest second on.
+            parts.insert(0 if parts and part[0] < parts[0][0] else len(parts), part)
+            if self._sums is not None and (sums := self._wanted_sums()):
+                sums.add(part, self._span)
+        else:
+            self._sums = _Sums((*parts, part), self._span)
+            self._parts = None
 
-    def take(self, position: int, cell: int, stats: Stats) -> None:
-        """Undo :meth:`add` of the oldest second."""
-        peaks = self._peaks
-        while peaks and peaks[0][0] <= position:
-            peaks.popleft()
+    def take(self, part: Part) -> None:
+        """Take it away again, with all others of its second."""
+        parts, stats = self._parts, part[2]
+        self._who = None
+        if parts is None:
+            self._summed.take(part, self._span)
+        else:
+            place = next(place for place, (at, _, its) in enumerate(parts) if at == part[0] and its is stats)
+            del parts[place]
+            if self._sums is not None and (sums := self._wanted_sums()):
+                sums.take(part, self._span)
         self.count -= stats.count
-        self.errors -= stats.errors
         self.total_ns -= stats.total_ns
-        self.bytes -= stats.bytes
-        self.cells[cell] -= stats.total_ns
-        if not self.cells[cell]:
-            del self.cells[cell]
-        buckets = self.buckets
-        for bucket, count in stats.buckets.items():
-            left = buckets[bucket] - count
-            if left:
-                buckets[bucket] = left
-            else:
-                del buckets[bucket]
 
 
 def cell_seconds(window: int) -> int:
@@ -216,125 +403,90 @@ def cell_seconds(window: int) -> int:
     return max(1, window // TREND_CELLS)
 
 
-def rows(seconds: Sequence[Second], grouping: Grouping, start: int = 0, window: int = 60) -> tuple[Row, ...]:
+def rows(seconds: Sequence[Second], grouping: Groups, start: int = 0, window: int = 60) -> tuple[Row, ...]:
     """The rows of these seconds, in the order of their identities. ``start`` is the position of the first one."""
     found: dict[Identity, Row] = {}
+    span = cell_seconds(window)
     for position, second in enumerate(seconds, start):
         for key, stats in second.groups:
             identity = grouping.identity(key)
-            row = found.setdefault(identity, Row(identity))
-            row.meet(key)
-            row.add(position, position // cell_seconds(window), stats)
+            row = found.get(identity)
+            if row is None:
+                row = found[identity] = Row(identity, span)
+            row.add((position, key, stats))
     return tuple(found[identity] for identity in sorted(found))
 
 
-@dataclass(slots=True)
-class _Presence:
-    """A key within a window: its row, and in how many of the seconds it is."""
+class Rolling(Sliding):
+    """The rows of a window that moves, at the cost of what enters and leaves it rather than of what it holds."""
 
-    row: Row
-    seconds: int = 0
-
-
-class Rolling:
-    """The rows of a window that moves, at the cost of what enters and leaves it rather than of what it holds.
-
-    ``move_to`` takes it anywhere: a step onward adds and takes away, a jump starts afresh.
-    """
-
-    def __init__(self, grouping: Grouping, window: int) -> None:
+    def __init__(self, grouping: Groups, window: int) -> None:
         """``window`` is in seconds; a :class:`Second` counts as one whatever its exact length."""
-        self.grouping = grouping
-        self.window = window
-        self.length_ns = 0
+        super().__init__(window)
+        self._identity_of = identities(grouping)
         self._span = cell_seconds(window)
-        self._start = 0
-        self._seconds: deque[Second] = deque()
-        self._present: dict[Key, _Presence] = {}
         self._rows: dict[Identity, Row] = {}
-        self._order: list[Identity] = []
+        #: Rows that changed, came or left since somebody asked; None for all of them.
+        self._touched: set[Row] | None = None
+        #: The oldest second of which more than sums are here.
+        self._named = 0
 
     @property
-    def start(self) -> int:
-        """Position of the oldest second within the window."""
-        return self._start
+    def by_identity(self) -> Mapping[Identity, Row]:
+        """The rows, unordered."""
+        return self._rows
 
-    @property
-    def end(self) -> int:
-        """Position after the newest second within the window."""
-        return self._start + len(self._seconds)
+    def touched(self) -> set[Row] | None:
+        """The rows that changed, came or left since this was asked last; None when that may be all of them."""
+        found, self._touched = self._touched, set()
+        return found
 
-    def move_to(self, end: int, between: Callable[[int, int], tuple[Second, ...]]) -> None:
-        """Make the window end before position ``end``; ``between(start, end)`` gives the seconds held there."""
-        start = max(0, end - self.window)
-        if not self._start <= start <= self.end <= end:
-            self._forget()
-        fresh = between(max(start, self.end), end)
-        if self.end < end - len(fresh):  # positions are missing: the history let go of them
-            self._forget()
-            self._start = end - len(fresh)
-        for second in fresh:
-            self._enter(second)
-        while self._start < start and self._seconds:
-            self._leave()
+    def move_to(self, end: int, between: Between, most: int | None = None, floor: int = 0) -> None:
+        """As every window; and what the history lets go of for want of memory is not kept here either."""
+        super().move_to(end, between, most, floor)
+        self._named = max(self._named, self._start)
+        while self._named < self.end:
+            mine = self._seconds[self._named - self._start]
+            if can_be_summed(mine):
+                held = between(self._named, self._named + 1)
+                if not held or not held[0].summed:
+                    return
+                self._leave(mine, self._named)
+                self._enter(held[0], self._named)
+                self._seconds[self._named - self._start] = held[0]
+            self._named += 1
 
     def rows(self) -> tuple[Row, ...]:
         """The same as :func:`rows` of the seconds within the window."""
-        if not self._order:
-            self._order = sorted(self._rows)
-        return tuple([self._rows[identity] for identity in self._order])
+        return tuple([self._rows[identity] for identity in sorted(self._rows)])
 
     def _forget(self) -> None:
-        self._seconds.clear()
-        self._present.clear()
+        super()._forget()
+        self._touched = None
         self._rows.clear()
-        self._order.clear()
-        self._start = 0
-        self.length_ns = 0
+        self._named = 0
 
-    def _enter(self, second: Second) -> None:
-        position = self.end
-        cell = position // self._span
-        present = self._present
+    def _enter(self, second: Second, position: int) -> None:
+        found, identity_of, touched = self._rows, self._identity_of, self._touched
         for key, stats in second.groups:
-            presence = present.get(key)
-            if presence is None:
-                presence = present[key] = _Presence(self._row_of(key))
-            presence.seconds += 1
-            presence.row.add(position, cell, stats)
-        self._seconds.append(second)
-        self.length_ns += second.length_ns
+            identity = identity_of(key)
+            row = found.get(identity)
+            if row is None:
+                row = found[identity] = Row(identity, self._span)
+            row.add((position, key, stats))
+            if touched is not None:
+                touched.add(row)
 
-    def _leave(self) -> None:
-        second = self._seconds.popleft()
-        cell = self._start // self._span
-        present = self._present
+    def _leave(self, second: Second, position: int) -> None:
+        found, identity_of, touched = self._rows, self._identity_of, self._touched
         for key, stats in second.groups:
-            presence = present[key]
-            presence.seconds -= 1
-            presence.row.take(self._start, cell, stats)
-            if not presence.seconds:
-                del present[key]
-                self._part(presence.row, key)
-        self._start += 1
-        self.length_ns -= second.length_ns
-
-    def _row_of(self, key: Key) -> Row:
-        """The row of a key that is new to the window."""
-        identity = self.grouping.identity(key)
-        row = self._rows.get(identity)
-        if row is None:
-            row = self._rows[identity] = Row(identity)
-            self._order.clear()
-        row.meet(key)
-        return row
-
-    def _part(self, row: Row, key: Key) -> None:
-        """A key has left the window; its row may have been left empty."""
-        row.miss(key)
-        if not row.keys:
-            del self._rows[row.identity]
-            self._order.clear()
+            identity = identity_of(key)
+            row = found[identity]
+            row.take((position, key, stats))
+            if touched is not None:
+                touched.add(row)
+            if not row.count:
+                del found[identity]
 
 
 def trend(row: Row, end: int, window: int) -> tuple[int, ...]:

@@ -8,12 +8,14 @@ from enum import Enum
 from typing import NamedTuple
 
 from zfstop.model.events import pool_of
+from zfstop.zfs.operations import DEFAULT_CLASSES, wanted
 
 
 class Counts(NamedTuple):
     """Counters of one probe, in the order of ``events.COUNTERS``; see program.c for where each is counted.
 
-    ``missed`` returns are counted there when the thread comes again, and in kernel/in_flight.py when it cannot.
+    ``missed`` returns are counted there when the thread comes again, and in kernel/in_flight.py when it cannot;
+    entries that the kernel skipped are added in kernel/source.py.
     """
 
     entered: int = 0
@@ -60,13 +62,20 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What the operator asked for. Empty sets mean "all"."""
+    """What the operator asked for. Empty sets (but of classes) mean "all"."""
 
     threshold_ns: int = 10_000_000
     pids: frozenset[int] = frozenset()
     #: Names of pools or datasets. A name takes its children with it.
     datasets: frozenset[str] = frozenset()
+    #: Operations asked for by name; they count whatever their class.
     ops: frozenset[str] = frozenset()
+    classes: frozenset[str] = DEFAULT_CLASSES
+
+    @property
+    def wanted_ops(self) -> frozenset[str]:
+        """Names of the operations to measure."""
+        return wanted(self.ops, self.classes)
 
     @property
     def filtered(self) -> bool:
@@ -91,6 +100,7 @@ class Phase(Enum):
     LIVE = "LIVE"
     FAILED = "FAILED"
     DEMO = "DEMO"
+    REPLAY = "REPLAY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The feed's condition; ``note`` says what is going on, in words (where and when a demo was recorded)."""
+    """The feed's condition; ``note`` says what is going on, in words (where and when a demo or replay was recorded)."""
 
     phase: Phase
     note: str = ""
@@ -141,11 +151,16 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """What is attached for each operation, and what is not."""
+    """What is attached for each operation, and what is not.
+
+    ``waits`` are the functions around which sleeps are watched; their ``op`` is the cause, or "sleep" where the
+    caller tells it.
+    """
 
     attached: tuple[Attached, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    waits: tuple[Attached, ...] = ()
 
     @property
     def ops(self) -> tuple[str, ...]:

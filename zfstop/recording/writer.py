@@ -15,9 +15,12 @@ from zfstop.errors import Exit, UserError
 from zfstop.model.events import Event, Key
 from zfstop.model.histogram import bucket_of
 from zfstop.model.history import InFlight, Second, Stats, Tally
-from zfstop.model.state import Counts
-from zfstop.recording.paths import StrPath, reason_of, shown_path
+from zfstop.model.state import Controls, Counts
+from zfstop.model.zfs_state import ZfsState
+from zfstop.recording.files import Identity, create, identity_of
+from zfstop.recording.paths import StrPath, shown_path
 from zfstop.recording.schema import APPLICATION_ID, FORMAT, MAX_INT, PER_SECOND, SCHEMA, Meta
+from zfstop.recording.zfs_rows import pool_rows, txg_rows, waits_text, zfs_row
 from zfstop.text import visible
 
 #: Names the writer remembers before it forgets all and begins again.
@@ -41,14 +44,14 @@ class Writer:
         self._texts: dict[str, int] = {}
         self._keys: dict[Key, int] = {}
         self._next = {"texts": 1, "keys": 1, "seconds": 1}
-        made = _create(self._path)
+        made = _made(self._path)
         self._db: sqlite3.Connection | None = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False
         )
         with self._or_stop():
             self._begin(self._db, meta)
             # In a folder of somebody else's the new file could have been swapped before SQLite opened it.
-            if _identity(os.stat(self._path, follow_symlinks=False)) != made:
+            if identity_of(os.stat(self._path, follow_symlinks=False)) != made:
                 raise OSError("another file was put in its place")
 
     def _begin(self, db: sqlite3.Connection, meta: Meta) -> None:
@@ -121,7 +124,7 @@ class Writer:
         db.execute("INSERT INTO seconds VALUES (?,?,?,?,?,?,?,?,?,?)", _second_row(number, second))
         db.executemany("INSERT INTO counters VALUES (?,?,?,?)", self._counter_rows(db, number, second))
         db.executemany(
-            "INSERT INTO groups VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO groups VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
                 (first + place, number, self._key(db, key), *_stats_row(stats))
                 for place, (key, stats) in enumerate(second.groups)
@@ -135,7 +138,7 @@ class Writer:
             ),
         )
         db.executemany(
-            "INSERT INTO stuck VALUES (?,?,?,?,?,?,?,?)",
+            "INSERT INTO stuck VALUES (?,?,?,?,?,?,?,?,?)",
             (
                 (
                     first + place,
@@ -143,16 +146,35 @@ class Writer:
                     self._key(db, call.key),
                     *_stuck_row(call),
                     self._text(db, call.waits_in),
+                    waits_text(call.waits),
                 )
                 for place, call in enumerate(second.stuck)
             ),
         )
         db.executemany(
-            "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
-                (first + place, number, self._key(db, event.key), *_event_row(event, second.mono_ns))
+                (first + place, number, self._key(db, event.key), *self._event_row(db, event, second.mono_ns))
                 for place, event in enumerate(second.events)
             ),
+        )
+        if second.zfs is not None:
+            self._insert_zfs(db, number, second.mono_ns, second.zfs)
+
+    def _insert_zfs(self, db: sqlite3.Connection, number: int, mono_ns: int, state: ZfsState) -> None:
+        def intern(text: str) -> int:
+            return self._text(db, text)
+
+        first = number * PER_SECOND
+        row = zfs_row(number, state, intern)
+        db.execute(f"INSERT INTO zfs VALUES ({','.join('?' * len(row))})", row)
+        db.executemany(
+            "INSERT INTO pools VALUES (?,?,?,?,?,?,?,?)",
+            ((first + place, number, *pool) for place, pool in enumerate(pool_rows(state, intern))),
+        )
+        db.executemany(
+            "INSERT INTO txgs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            ((first + place, number, *txg) for place, txg in enumerate(txg_rows(state, mono_ns, intern))),
         )
 
     def _counter_rows(
@@ -166,13 +188,30 @@ class Writer:
     def _key(self, db: sqlite3.Connection, key: Key) -> int:
         known = self._keys.get(key)
         if known is None:
-            op, comm, dataset, path, symbol = (
-                self._text(db, text) for text in (key.op, key.comm, key.dataset, key.path, key.symbol)
+            op, comm, dataset, path, symbol, where = (
+                self._text(db, text)
+                for text in (key.op, key.comm, key.dataset, key.path, key.symbol, key.where)
             )
             known = self._remember(self._keys, key, "keys")
-            row = (known, op, key.pid, comm, key.uid, _signed(key.cgroup), dataset, path, symbol)
-            db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?)", row)
+            who = op, key.pid, comm, key.uid, _signed(key.cgroup)
+            row = (known, *who, dataset, path, symbol, where, key.inner_pid)
+            db.execute("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
         return known
+
+    def _event_row(self, db: sqlite3.Connection, event: Event, mono_ns: int) -> tuple[Any, ...]:
+        """Without second and key."""
+        return (
+            mono_ns - event.ts_ns,
+            event.latency_ns,
+            event.tid,
+            event.offset,
+            None if event.size is None else _signed(event.size),
+            event.result,
+            self._text(db, event.to) if event.to else None,
+            None if event.bucket == bucket_of(event.latency_ns) else event.bucket,
+            waits_text(event.waits),
+            self._text(db, event.slept_in) if event.slept_in else None,
+        )
 
     def _text(self, db: sqlite3.Connection, text: str) -> int:
         known = self._texts.get(text)
@@ -192,36 +231,13 @@ class Writer:
         return self._next[table] - 1
 
 
-def _create(path: str) -> tuple[int, int]:
-    """Make an empty file that was not there, follow no link, give it to the caller of sudo. Returns its identity."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+def _made(path: str) -> Identity:
+    """Make the file; returns its identity."""
+    descriptor = create(path)
     try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:
-        raise UserError(
-            Exit.USAGE, f"'{shown_path(path)}' exists already", "choose another name, or remove it"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(Exit.USAGE, f"'{shown_path(path)}' cannot be made: {reason_of(error)}") from error
-    try:
-        owner = _sudo_user()
-        if owner is not None:
-            os.fchown(descriptor, *owner)
-        return _identity(os.fstat(descriptor))
+        return identity_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
-
-
-def _sudo_user() -> tuple[int, int] | None:
-    try:
-        ids = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    except (KeyError, ValueError):
-        return None
-    return ids if os.geteuid() == 0 and min(ids) >= 0 else None
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
 
 
 def _meta_rows(meta: Meta) -> list[tuple[str, str]]:
@@ -243,6 +259,7 @@ def _second_row(number: int, second: Second) -> tuple[Any, ...]:
         "pids": sorted(controls.pids),
         "datasets": sorted(controls.datasets),
         "ops": sorted(controls.ops),
+        "classes": sorted(controls.classes),
     }
     return (
         number,
@@ -250,7 +267,7 @@ def _second_row(number: int, second: Second) -> tuple[Any, ...]:
         second.mono_ns,
         second.length_ns,
         controls.threshold_ns,
-        json.dumps(filters) if controls.filtered else None,
+        json.dumps(filters) if controls != Controls(controls.threshold_ns) else None,
         second.in_flight,
         second.thinned,
         len(second.slots),
@@ -263,7 +280,7 @@ def _stats_row(stats: Stats) -> tuple[Any, ...]:
     single = dict(stats.buckets) == {bucket_of(stats.max_ns): stats.count}
     total, size = min(stats.total_ns, MAX_INT), min(stats.bytes, MAX_INT)
     packed = None if single else json.dumps(dict(stats.buckets), separators=(",", ":"))
-    return stats.count, stats.errors, total, stats.max_ns, size, packed
+    return stats.count, stats.errors, total, stats.max_ns, size, packed, waits_text(stats.waits)
 
 
 def _tally_row(tally: Tally) -> tuple[Any, ...]:
@@ -273,26 +290,12 @@ def _tally_row(tally: Tally) -> tuple[Any, ...]:
 
 
 def _stuck_row(call: InFlight) -> tuple[Any, ...]:
-    """Without second, key and the last column."""
+    """Without second, key and the last two columns."""
     return (
         call.tid,
         min(call.age_ns, MAX_INT),
         call.offset,
         None if call.size is None else _signed(call.size),
-    )
-
-
-def _event_row(event: Event, mono_ns: int) -> tuple[Any, ...]:
-    """Without second and key."""
-    return (
-        mono_ns - event.ts_ns,
-        event.latency_ns,
-        event.tid,
-        event.offset,
-        None if event.size is None else _signed(event.size),
-        event.result,
-        _signed(event.ino),
-        None if event.bucket == bucket_of(event.latency_ns) else event.bucket,
     )
 
 

@@ -12,13 +12,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 
 from zfstop.errors import UserError
-from zfstop.model.state import pools_of
+from zfstop.model.bill import Bill
+from zfstop.model.state import Controls, pools_of
+from zfstop.text import fit
+from zfstop.units import NS_PER_S, format_rate, format_threshold, parse_time
 
 #: The kernel's own upper limit of a PID.
 _PID_LIMIT = 4_194_304
+#: Thresholds whose price is shown (ns), and the width of one.
+_OFFERED = (0, 100_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 100_000_000)
+_BILL_CELL = 8
 
 #: Takes what was typed; raises ValueError or UserError with a sentence when it will not do.
 Accept = Callable[[str], None]
@@ -55,10 +62,13 @@ class Ask(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Title, input, and a line for hints and errors."""
         with Vertical(classes="dialog"):
-            yield Static(self._title, markup=False, classes="title")
-            yield Input(value=self._value, compact=True)
-            yield Static(self._hint, markup=False, classes="hint")
-            yield Static("Enter applies, Esc leaves it as it is", markup=False, classes="hint")
+            yield from self._parts()
+
+    def _parts(self) -> Iterable[Widget]:
+        yield Static(self._title, markup=False, classes="title")
+        yield Input(value=self._value, compact=True)
+        yield Static(self._hint, markup=False, classes="hint")
+        yield Static("Enter applies, Esc leaves it as it is", markup=False, classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Try it."""
@@ -68,6 +78,57 @@ class Ask(ModalScreen[None]):
             _refuse(self, error)
             return
         self.dismiss()
+
+
+class AskThreshold(Ask):
+    """The threshold; what each would bring is said beforehand."""
+
+    def __init__(self, controls: Controls, bill: Bill, accept: Accept) -> None:
+        """``bill`` knows all calls of the last minute."""
+        hint = "With a unit: 250us, 10ms, 1s; a bare number is ms; 0 shows every operation"
+        super().__init__(
+            "Show operations that take at least", format_threshold(controls.threshold_ns), hint, accept
+        )
+        self._bill = bill
+        self._answer = Static("", markup=False, classes="answer")
+
+    def compose(self) -> ComposeResult:
+        """The answer to what is typed, and the answers for other values, stand below the input."""
+        with Vertical(classes="dialog"):
+            yield from self._parts()
+            yield self._answer
+            yield Static("\n".join(bill_table(self._bill)), markup=False, classes="bill")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say what this would bring."""
+        try:
+            self._answer.update(Content(bill_words(self._bill, parse_time(event.value, "ms"))))
+        except ValueError:
+            self._answer.update("")
+
+
+def bill_words(bill: Bill, threshold_ns: int) -> str:
+    """What this threshold would bring, in a sentence."""
+    rate = bill.per_second(threshold_ns)
+    if rate is None:
+        return "What it would bring is not known yet: nothing was measured so."
+    return f"Brings {format_rate(rate)} events a second, by all calls of the last {_seconds(bill)} s"
+
+
+def bill_table(bill: Bill) -> list[str]:
+    """Thresholds in one line, the events a second that each would bring below them; nothing when nothing is known."""
+    rates = [bill.per_second(value) for value in _OFFERED]
+    if None in rates:
+        return []
+    prices = [format_rate(rate or 0) + "/s" for rate in rates]
+    return [
+        head + "".join(fit(text, _BILL_CELL, right=True) for text in line)
+        for head, line in (("at ", map(format_threshold, _OFFERED)), ("   ", prices))
+    ]
+
+
+def _seconds(bill: Bill) -> int:
+    return max(1, round(bill.length_ns / NS_PER_S))
 
 
 class Choose(ModalScreen[None]):

@@ -26,13 +26,24 @@ Line = tuple[Part, ...]
 STYLES = {
     "head", "sorted", "dim", "strong", "cool", "warm", "hot", "good", "note", "alarm", "banner", "filter",
     "key", "selected", "bar-cool", "bar-warm", "bar-hot",
+    "heat-line", "heat-box", "sync",
+    *(f"heat-{band}-{step}" for band in ("cool", "warm", "hot") for step in range(1, 7)),
 }  # fmt: skip
 
 
-class Styled(Widget):
-    """A widget that can turn a line into a strip of exactly its own width."""
+class Palette(Widget):
+    """A widget that knows what the styles look like on its background, for all that is in it.
 
+    Textual works every style out twice for each widget that names them: in a dozen widgets that was half of the time
+    it took to start.
+    """
+
+    #: Textual takes these from one line of bases only: whoever has another base too says it again.
     COMPONENT_CLASSES: ClassVar[set[str]] = STYLES
+
+
+class Styled(Widget):
+    """A widget that can turn a line into a strip of exactly its own width; it or what it is in is a Palette."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,8 +66,9 @@ class Styled(Widget):
 
     def _layer(self, name: str) -> Style:
         """What ``name`` changes: only what its rules set, but with transparency worked out."""
-        rules = self.get_component_rich_style(name, partial=True)
-        whole = self.get_component_rich_style(name)
+        palette = next(node for node in self.ancestors_with_self if isinstance(node, Palette))
+        rules = palette.get_component_rich_style(name, partial=True)
+        whole = palette.get_component_rich_style(name)
         return rules + Style(
             color=whole.color if rules.color else None, bgcolor=whole.bgcolor if rules.bgcolor else None
         )

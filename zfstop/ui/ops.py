@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zfstop.model.percentiles import Summary
+from zfstop.model.percentiles import Summary, merged
 from zfstop.text import fit
 from zfstop.ui.bands import band
 from zfstop.ui.columns import NONE
 from zfstop.ui.draw import Line, Part
 from zfstop.units import format_rate, format_time
 
-_NAME_WIDTH = 11
+_NAME_WIDTH = 13
 _CELL = 7
 
 
@@ -57,8 +57,16 @@ def ops_title(window: int, figures: tuple[Figure, ...]) -> str:
 def ops_lines(
     calls: tuple[Summary, ...], figures: tuple[Figure, ...], height: int, threshold_ns: int
 ) -> list[Line]:
-    """One line an operation, the one called most first."""
-    return [_line(summary, figures, threshold_ns) for summary in calls[:height]]
+    """One line an operation, in the order given; those for which there is no room share the last one."""
+    return [_line(summary, figures, threshold_ns) for summary in folded(calls, height)]
+
+
+def folded(calls: tuple[Summary, ...], height: int) -> tuple[Summary, ...]:
+    """At most ``height`` summaries; the last is of all the rest together, ``+12 quiet``."""
+    if len(calls) <= height:
+        return calls
+    rest = calls[height - 1 :]
+    return (*calls[: height - 1], merged(f"+{len(rest)} quiet", rest))
 
 
 def _line(summary: Summary, figures: tuple[Figure, ...], threshold_ns: int) -> Line:

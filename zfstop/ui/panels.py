@@ -1,31 +1,69 @@
-"""Full screens of text that scroll: help and the symbols panel."""
+"""Full screens of text that scroll: help, the symbols and the books."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import ScrollableContainer
 from textual.content import Content
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from zfstop.model.state import Counts, ProbeReport
-from zfstop.text import cell_width
-from zfstop.ui.actions import SECTIONS
+from zfstop.model.books import Books
+from zfstop.model.costs import Costs, format_share
+from zfstop.model.state import Attached, ProbeReport
+from zfstop.model.waits import CAUSES
+from zfstop.ui.books import books_text
+from zfstop.ui.classes import OPERATIONS_OF, cost_of
+from zfstop.ui.columns import NONE
+from zfstop.ui.help import help_pieces
+from zfstop.ui.keymap import Sections
+from zfstop.ui.lens import Frame
+from zfstop.ui.tabular import Piece, aligned, listed, table, without
+from zfstop.ui.zfs_panel import zfs_text
+from zfstop.zfs.operations import CLASSES
 
-_NOTES = """
-WAIT    seconds waited per second: the mean number of threads that were blocked
-P50 P99 of the SLOW operations in the window; "-" with too few of them (P99 needs 100); MAX is exact
-TREND   WAIT over the window, each step half a decade, from 0.003 to 3
-OP      an operation with ! has failed calls among them
-SIZE    mean of the sizes asked for
-colour  faint: below the threshold in force, plain: up to 10 times it, red and bold: above
-chart   p99 of each second is solid, its maximum a dash above; a blank second had no slow operation
-lost    operations that should be here and are not: ring full, map full, rejected, return missed
-"""
+_SLEEP = "sleep"
+#: What a probe of waits may be for: no operation has such a name.
+_CAUSES = (*CAUSES, _SLEEP)
+_CLOSES = "Esc closes"
+#: Cells beside a panel's text: its padding and the scrollbar.
+_FRAME = 4
+
+
+def hint_text(first: int, last: int, total: int, width: int) -> str:
+    """How to leave, and when not all of a text is visible, where one is and how to see the rest."""
+    if last - first + 1 >= total:
+        return _CLOSES
+    if width < len("Esc closes   lines 100-100 of 100; PgDn, arrows: more"):
+        return f"Esc  {last}/{total}{' PgDn' * (last < total)}"
+    return (
+        f"{_CLOSES}   lines {first}-{last} of {total}; {'PgDn, arrows: more' if last < total else 'the end'}"
+    )
+
+
+class _Pages(ScrollableContainer):
+    """Scrolls, and tells when it has."""
+
+    class Moved(Message):
+        """Other lines are visible, or another number of them."""
+
+    def on_mount(self) -> None:
+        """Another place, another text."""
+        for name in ("scroll_y", "virtual_size"):
+            self.watch(self, name, self.on_resize, init=False)
+
+    def on_resize(self) -> None:
+        """Another size."""
+        self.post_message(self.Moved())
+
+    def place(self) -> tuple[int, int, int]:
+        """(first visible line, last, how many there are), from 1."""
+        top, total = self.scroll_offset.y, self.virtual_size.height
+        return top + 1, min(total, top + self.scrollable_content_region.height), total
 
 
 class Panel(ModalScreen[None]):
@@ -35,6 +73,7 @@ class Panel(ModalScreen[None]):
         Binding("escape,q", "dismiss", "Close", show=False),
         Binding("j", "scroll_by(1)", show=False),
         Binding("k", "scroll_by(-1)", show=False),
+        Binding("space", "page", show=False),
     ]
 
     def __init__(self, title: str, text: Content) -> None:
@@ -45,19 +84,31 @@ class Panel(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Title, text, and how to leave."""
         yield Static(self._title, markup=False, classes="title")
-        with VerticalScroll():
+        with _Pages():
             yield Static(self._text, id="text")
-        yield Static("Esc closes, arrows scroll", markup=False, classes="hint")
+        yield Static(_CLOSES, markup=False, classes="hint")
 
     def on_mount(self) -> None:
         """Arrows scroll at once."""
-        self.query_one(VerticalScroll).focus()
+        self.query_one(_Pages).focus()
+
+    def on__pages_moved(self) -> None:
+        """Say how much there is that is not seen."""
+        place = self.query_one(_Pages).place()
+        self.query_one(".hint", Static).update(hint_text(*place, self.app.size.width))
 
     def action_scroll_by(self, lines: int) -> None:
         """Scroll as in a pager."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+        self.query_one(_Pages).scroll_relative(y=lines, animate=False)
 
-    def show(self, text: Content) -> None:
+    def action_page(self) -> None:
+        """The next page, as in a pager."""
+        self.query_one(_Pages).scroll_page_down(animate=False)
+
+    def show(self, frame: Frame) -> None:
+        """What this frame says, at the same place; a text that never changes has nothing to do here."""
+
+    def replace(self, text: Content) -> None:
         """Another text, at the same place."""
         if text != self._text:
             self._text = text
@@ -65,58 +116,141 @@ class Panel(ModalScreen[None]):
 
 
 class Help(Panel):
-    """Every key, from the registry of actions."""
+    """Every key, from the registry of actions. Its lines are wrapped here, in columns."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "dismiss", show=False)]
 
-    def __init__(self) -> None:
-        super().__init__("zfstop: keys", help_text())
+    def __init__(self, sections: Sections) -> None:
+        super().__init__("zfstop: keys", Content())
+        self._sections = sections
+
+    def on_resize(self) -> None:
+        """As many columns as fit."""
+        room = self.app.size.width - _FRAME
+        self.replace(Content.assemble(*help_pieces(room, self._sections)))
 
 
-class Symbols(Panel):
+class Told(Panel):
+    """What a frame says, anew with every frame. Its lines are not wrapped."""
+
+    HEAD: ClassVar[str]
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(self.HEAD, self.tell(frame))
+
+    def tell(self, frame: Frame) -> Content:
+        """The text."""
+        raise NotImplementedError
+
+    def show(self, frame: Frame) -> None:
+        """The figures move."""
+        self.replace(self.tell(frame))
+
+
+class Symbols(Told):
     """What is measured where in the kernel, and what is not."""
 
+    HEAD = "zfstop: kernel symbols"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("S", "dismiss", show=False)]
 
-    def __init__(self, probes: ProbeReport, slots: tuple[Counts, ...]) -> None:
-        super().__init__("zfstop: kernel symbols", symbols_text(probes, slots))
+    def tell(self, frame: Frame) -> Content:
+        """With hits and costs."""
+        return symbols_text(frame)
 
 
-def help_text() -> Content:
-    """The keys by section, then how to read the figures."""
-    lines: list[str | tuple[str, str]] = []
-    for title, section in SECTIONS:
-        lines.append((f"{title}\n", "bold"))
-        lines += [f"  {action.shown:<10}{action.text}\n" for action in section]
-        lines.append("\n")
-    return Content.assemble(*lines, ("How to read it", "bold"), _NOTES)
+class Ledger(Told):
+    """The books, and the figures of all calls."""
+
+    HEAD = "zfstop: every call accounted for"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("b", "dismiss", show=False)]
+
+    def tell(self, frame: Frame) -> Content:
+        """Both."""
+        return books_text(frame)
 
 
-def symbols_text(probes: ProbeReport, slots: tuple[Counts, ...]) -> Content:
-    """A table of what is attached with its hits, a table of what was not taken and why, and notes."""
-    counted = [*slots, *[Counts()] * len(probes.attached)]
-    attached = [
-        (probe.op, probe.symbol, probe.module, probe.decoder, probe.kind, f"{counts.entered:,}")
-        for probe, counts in zip(probes.attached, counted, strict=False)
-    ]
-    rejected = [(item.op, item.symbol, item.reason) for item in probes.rejected]
-    parts: list[str | tuple[str, str]] = [("Measured\n", "bold")]
-    parts += _table(("op", "symbol", "module", "decoder", "attached by", "hits"), attached, "nothing yet")
-    parts += [("\nTried and not taken\n", "bold")]
-    parts += _table(("op", "symbol", "why"), rejected, "none")
+class ZfsPanel(Told):
+    """What ZFS says of itself."""
+
+    HEAD = "zfstop: ZFS itself"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("z", "dismiss", show=False)]
+
+    def tell(self, frame: Frame) -> Content:
+        """As it was at the end of the frame."""
+        return zfs_text(frame)
+
+
+def symbols_text(frame: Frame) -> Content:
+    """What is attached, class by class, with its hits; what was not taken and why; notes."""
+    probes = frame.probes
+    rows = [_row(probe, books, frame.costs) for probe, books in _probes(frame)]
+    head, rows, same = without(_COLUMNS, rows, ("module", "attached by"))
+    head, rows, _ = without(head, rows, ("cpu",), NONE)
+    parts: list[Piece] = []
+    if rows:
+        title, *lines = aligned(head, rows, len(head) - 1 - ("cpu" in head))
+        parts.append((title, "dim"))
+        parts += [f"  all: {', '.join(map(' '.join, same))}\n"] if same else []
+        for name in CLASSES:
+            parts += ["\n", *_class(frame, name, lines)]
+    else:
+        parts.append("Nothing is measured yet\n")
+    parts.append("\n")
+    rejected = [(item.op, item.symbol, item.reason) for item in probes.rejected if item.op not in _CAUSES]
+    parts.append(("Tried and not taken\n", "bold"))
+    parts += table(("op", "symbol", "why"), rejected, 3, "none")
+    parts += _waits(probes)
     if probes.notes:
         parts += [("\nNotes\n", "bold"), *(f"  {note}\n" for note in probes.notes)]
     return Content.assemble(*parts)
 
 
-def _table(head: tuple[str, ...], body: Sequence[tuple[str, ...]], empty: str) -> list[str | tuple[str, str]]:
-    if not body:
-        return [f"  {empty}\n"]
-    widths = [max(cell_width(row[i]) for row in (head, *body)) for i in range(len(head))]
-    lines = ["  " + "  ".join(_pad(text, width) for text, width in zip(row, widths, strict=True)).rstrip() + "\n"
-             for row in (head, *body)]  # fmt: skip
-    return [(lines[0], "dim"), *lines[1:]]
+def _waits(probes: ProbeReport) -> list[Piece]:
+    """What tells each cause, and what could not be had; the time of a cause that nothing tells is in "other"."""
+    rows = [(probe.op, probe.symbol, probe.module, probe.kind) for probe in probes.waits]
+    lacking = [(item.op, item.symbol, item.reason) for item in probes.rejected if item.op in _CAUSES]
+    if not rows and not lacking:
+        return []
+    parts: list[Piece] = [("\nWhere the time goes\n", "bold")]
+    parts += table(
+        ("cause", "symbol", "module", "attached by"), rows, 4, "nothing tells it: all of it is other"
+    )
+    if any(probe.op == _SLEEP for probe in probes.waits):
+        parts.append(("  sleep: whoever asks for it tells the cause\n", "dim"))
+    return [*parts, *table(("lacking", "symbol", "why"), lacking, 3)]
 
 
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - cell_width(text))
+def _class(frame: Frame, name: str, lines: list[str]) -> list[Piece]:
+    """The head says whether it is on, and what it costs; then its probes, and its operations without one."""
+    on = name in frame.controls.classes
+    cost = cost_of(frame.costs, name)
+    figures = "" if cost is None else f", costs {format_share(cost.share)} of a CPU"
+    state = (" on" if on else " OFF, C switches it on") + figures
+    parts: list[Piece] = [(name, "bold"), (f"{state}\n", "" if on else "bold $warning")]
+    attached = zip(frame.probes.attached, lines, strict=True)
+    parts += [line for probe, line in attached if probe.op in OPERATIONS_OF[name]]
+    return parts + listed(
+        "not measured here", [op for op in OPERATIONS_OF[name] if op not in frame.probes.ops]
+    )
+
+
+_COLUMNS = ("op", "symbol", "module", "decoder", "attached by", "hits", "cpu")
+
+
+def _probes(frame: Frame) -> list[tuple[Attached, Books]]:
+    attached = frame.probes.attached
+    counted = (*frame.books, *[Books()] * len(attached))
+    return list(zip(attached, counted, strict=False))
+
+
+def _row(probe: Attached, books: Books, costs: Costs) -> list[str]:
+    cost = costs.of.get(probe.op)
+    return [
+        probe.op,
+        probe.symbol,
+        probe.module,
+        probe.decoder,
+        probe.kind,
+        f"{books.issued:,}",
+        NONE if cost is None else format_share(cost.share),
+    ]

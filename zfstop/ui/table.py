@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
-from typing import ClassVar
 
 from textual import events
 from textual.geometry import Region, Size
@@ -11,10 +11,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from zfstop.model.ranking import place_of
 from zfstop.model.rows import Grouping, Identity, Row
 from zfstop.ui.bands import band
 from zfstop.ui.columns import NONE, Column, View, column_at, layout
-from zfstop.ui.draw import STYLES, Line, Part, Styled
+from zfstop.ui.draw import Line, Part, Styled
 from zfstop.ui.lens import Frame, Sort
 from zfstop.units import format_time
 
@@ -22,11 +23,15 @@ _HEADER = 1
 _MARGIN = 2
 
 
+def _change_style(text: str) -> str:
+    """Colour repeats what arrow and word say."""
+    if text.startswith("↑") or text == "worse":
+        return "hot"
+    return "strong" if text.startswith("↓") or text == "better" else ""
+
+
 class SlowTable(ScrollView, Styled, can_focus=False):
     """Header and rows. The selected row is kept by identity; until one is chosen, the top row counts as selected."""
-
-    #: Textual takes these from one line of bases only, and that is ScrollView's.
-    COMPONENT_CLASSES: ClassVar[set[str]] = STYLES
 
     class SortClicked(Message):
         """The header of ``column`` was clicked."""
@@ -38,27 +43,40 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     class Selected(Message):
         """Another row is selected."""
 
+    class Opened(Message):
+        """A row was clicked twice."""
+
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._rows: tuple[Row, ...] = ()
+        self._rows: Sequence[Row] = ()
         self._view = View(1, 60, 0)
         self._sort = Sort()
+        self._grouping = Grouping.PROCESS_FILE
+        self._single = self._compared = False
         self._threshold_ns = 0
         self._message: list[Part] = []
         self._chosen: Identity | None = None
         self._cursor = 0
         self._lines: dict[int, Line] = {}
+        self._lines_of = Size(0, 0)
         self._drawn: dict[int, tuple[Line, Strip]] = {}
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns there is room for."""
-        return tuple(column for column, _ in layout(self._width))
+        return tuple(
+            column for column, _ in layout(self._width, self._grouping, self._single, self._compared)
+        )
 
     @property
     def selected(self) -> Row | None:
         """The selected row; None in an empty table."""
         return self._rows[self._cursor] if self._rows else None
+
+    @property
+    def holding(self) -> bool:
+        """Whether somebody chose a row: then no other may come under the cursor."""
+        return self._chosen is not None
 
     @property
     def texts(self) -> list[str]:
@@ -68,14 +86,15 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     def show(self, frame: Frame, message: list[Part]) -> None:
         """Show the rows of ``frame``, or ``message`` when there are none. Neither scroll nor selection moves."""
         self._rows = frame.rows
-        self._view = View(frame.window_ns, frame.window, frame.end)
+        self._view = frame.view
         self._sort = frame.sort
-        self._threshold_ns = frame.controls.threshold_ns
+        self._grouping = frame.grouping
+        self._single = frame.scope.single
+        self._compared = frame.after is not None
+        self._threshold_ns = frame.threshold_ns
         self._message = message
-        self._find_cursor()
-        size = Size(self._width, len(self._rows) + _HEADER)
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self._find_cursor(stay=frame.held is not None)
+        self._set_extent()
         self._refresh_changed()
 
     def regroup(self, grouping: Grouping) -> None:
@@ -83,6 +102,12 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         row = self.selected
         if self._chosen is not None and row is not None:
             self._chosen = grouping.identity(min(row.who.keys))
+
+    def choose(self, identity: Identity | None) -> None:
+        """Select the row of this identity in what is shown next; None: the top one, whatever it is."""
+        self._chosen = identity
+        self._cursor = 0
+        self.scroll_to(y=0, animate=False)
 
     def move(self, where: str) -> None:
         """Move the selection: up, down, page_up, page_down, home, end. Home also lets it stay at the top."""
@@ -96,10 +121,12 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     def on_click(self, event: events.Click) -> None:
         """The header sorts, a row is selected."""
         if event.y < _HEADER:
-            if column := column_at(event.x, self._width):
+            if column := column_at(event.x, self._width, self._grouping, self._single, self._compared):
                 self.post_message(self.SortClicked(column))
         elif (index := self._index_at(event.y)) < len(self._rows):
             self._select(index)
+            if event.chain == 2:
+                self.post_message(self.Opened())
 
     def notify_style_update(self) -> None:
         """Another theme: nothing drawn before is good any more."""
@@ -107,9 +134,10 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         self._drawn.clear()
 
     def on_resize(self) -> None:
-        """Another width: other columns."""
-        self._lines.clear()
-        self._drawn.clear()
+        """Another width: other columns. Another height: what was chosen stays visible."""
+        self._set_extent()
+        if self._chosen is not None:
+            self._scroll_to_cursor()
         self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -129,19 +157,25 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     def _width(self) -> int:
         return self.scrollable_content_region.width or self.size.width
 
+    def _set_extent(self) -> None:
+        """Tell how far it scrolls."""
+        size = Size(self._width, len(self._rows) + _HEADER)
+        if size != self.virtual_size:
+            self.virtual_size = size
+
     def _index_at(self, y: int) -> int:
         return y - _HEADER + self.scroll_offset.y
 
-    def _find_cursor(self) -> None:
-        """Follow the chosen row; if it is gone, stay at its place."""
+    def _find_cursor(self, stay: bool) -> None:
+        """Follow the chosen row; if it is gone, stay at its place. ``stay``: it stays on its line of the screen."""
+        before, self._cursor = self._cursor, 0
         if self._chosen is None:
-            self._cursor = 0
             return
-        for index, row in enumerate(self._rows):
-            if row.identity == self._chosen:
-                self._cursor = index
-                return
-        self._cursor = max(0, min(self._cursor, len(self._rows) - 1))
+        place = place_of(self._rows, self._chosen)
+        self._cursor = max(0, min(before, len(self._rows) - 1)) if place is None else place
+        top = self.scroll_offset.y
+        if stay and place is not None and 0 <= before - top < self.size.height - _HEADER and place < before:
+            self.scroll_to(y=max(0, top - (before - place)), animate=False)
 
     def _select(self, index: int) -> None:
         if not self._rows:
@@ -166,7 +200,10 @@ class SlowTable(ScrollView, Styled, can_focus=False):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def _visible(self, y: int) -> Line:
-        """The line at ``y``, worked out once until something changes."""
+        """The line at ``y``, worked out once until something changes. A new size is painted before it is told."""
+        if self._lines_of != self.size:
+            self._lines_of = self.size
+            self._lines.clear()
         line = self._lines.get(y)
         if line is None:
             line = self._lines[y] = self._line(y)
@@ -182,7 +219,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def _header(self) -> Line:
         parts: list[Part] = [(" ", "head")]
-        for column, width in layout(self._width):
+        for column, width in layout(self._width, self._grouping, self._single, self._compared):
             title, style = column.header, "head"
             if column is self._sort.column:
                 title, style = title + ("▼" if self._sort.descending else "▲"), "head sorted"
@@ -196,15 +233,20 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         if 0 < room < len(self._rows):
             place = f"{top + 1}-{min(top + room, len(self._rows))} of {len(self._rows)}"
             text, style = parts[-2]
-            if len(text.rstrip()) + len(place) + 2 <= len(text):
-                return (*parts[:-2], (text[: -len(place)], style), (place, "head dim"))
+            for title in (text.rstrip(), text.rstrip().removeprefix("DATASET:")):
+                if len(title) + len(place) + 2 <= len(text):
+                    return (
+                        *parts[:-2],
+                        (title.ljust(len(text) - len(place)), style),
+                        (place, "head dim"),
+                    )
         return tuple(parts)
 
     def _row(self, index: int) -> Line:
         row = self._rows[index]
         back = "selected " if index == self._cursor else ""
         parts: list[Part] = [(">" if back else " ", f"{back}strong")]
-        for column, width in layout(self._width):
+        for column, width in layout(self._width, self._grouping, self._single, self._compared):
             text, style = self._cell(column, row)
             parts.append((column.fit(text, width) + " ", back + style))
         return tuple(parts)
@@ -217,6 +259,8 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         text = column.cell(row, self._view)
         if text == NONE:
             return text, "dim"
+        if self._compared and (style := _change_style(text)):
+            return text, style
         if column.key == "wait":
             return text, "strong"
         return text, "hot" if row.errors and column.key in ("op", "errors") else ""

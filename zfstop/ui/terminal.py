@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import curses
 import errno
 import os
 import termios
@@ -51,6 +53,33 @@ class TerminalDriver(LinuxDriver):
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._file = cast(Any, Output(cast(Any, self._file)))
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Of the terminal itself. Textual believes ``COLUMNS`` and ``LINES``, which somebody may have exported long
+        ago: then no change of the size would ever be seen.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            size = os.get_terminal_size(cast(Any, self._file).fileno())
+            if size.columns and size.lines:
+                return size.columns, size.lines
+        return super()._get_terminal_size()
+
+    def set_mouse(self, on: bool) -> None:
+        """Take the mouse from the terminal, or give it back; after a suspension too."""
+        if on != self._mouse:
+            # Textual does either only while it believes that the mouse is on.
+            self._mouse = True
+            (self._enable_mouse_support if on else self._disable_mouse_support)()
+            self._mouse = on
+
+
+def colours(term: str) -> int:
+    """How many colours terminals of this name have; 256 when nobody knows."""
+    try:
+        curses.setupterm(term, os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
+    except curses.error:
+        return 256
+    return max(0, curses.tigetnum("colors"))
 
 
 def terminal_gone(fd: int) -> bool:

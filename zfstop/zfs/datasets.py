@@ -7,6 +7,7 @@ A ZFS file system has an anonymous device (major 0); its mount's source is the d
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
@@ -21,6 +22,31 @@ def parse_mountinfo(text: bytes) -> dict[int, bytes]:
             major, _, minor = parts[2].partition(b":")
             if major.isdigit() and minor.isdigit():
                 found.setdefault(int(major) << 20 | int(minor), unescape(tail[1]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount of a dataset. ``root`` is the directory inside it that is seen at ``point`` ("/" but for binds)."""
+
+    dev: int
+    dataset: bytes
+    root: bytes
+    point: bytes
+    read_only: bool
+
+
+def parse_mounts(text: bytes) -> list[Mount]:
+    """The ZFS mounts of a mountinfo, in its order: of two at one place the later one hides the other."""
+    found = []
+    for line in text.split(b"\n"):
+        fields, _, rest = line.partition(b" - ")
+        parts, tail = fields.split(b" "), rest.split(b" ")
+        devices = parse_mountinfo(line)
+        if devices and len(parts) > 5:
+            options = parts[5].split(b",") + (tail[2].split(b",") if len(tail) > 2 else [])
+            ((dev, dataset),) = devices.items()
+            found.append(Mount(dev, dataset, unescape(parts[3]), unescape(parts[4]), b"ro" in options))
     return found
 
 

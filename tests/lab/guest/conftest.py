@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from harness import DISKS, RECORD, Terminal, Trace, Workload, sh
 
+pytest_plugins = ("second_try", "enough_time")
 RECORDS = 16
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import threading
 import time
@@ -15,10 +16,18 @@ OUT = Path(os.environ["LAB_OUT"])
 WORKLOAD = os.environ["LAB_WORKLOAD"]
 DISKS = Path(os.environ["LAB_DISKS"])
 RECORD = 128 << 10
+# The release under test, and whether its ZFS module tells its types: of the three only that of Debian 12 does not.
+SUITE = platform.freedesktop_os_release()["VERSION_CODENAME"]
+MODULE_BTF = SUITE != "bookworm"
+#: How everything is attached here unless asked otherwise: forky's kernel interrupts fentry programs.
+BEST = "fentry/fexit" if SUITE == "trixie" else "kprobe pair"
 
 # Loading takes a second on metal; this machine may be emulated, and share its processors.
-ATTACH_SECONDS = 180
+ATTACH_SECONDS = 400
 MOMENT_SECONDS = 60
+
+# The operations the workload program tells of; whatever else its calls amount to is asked for by name.
+KNOWN = ("open", "read", "write", "fsync")
 
 Call = dict[str, Any]
 Event = dict[str, Any]
@@ -39,6 +48,16 @@ def until(what: str, check: Callable[[], Any], seconds: float = MOMENT_SECONDS) 
             return found
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.1)
+
+
+def until_it_waits_for_its_disk(pid: int) -> None:
+    """Wait until a process has been in the middle of a read for longer than a second."""
+    stacks = Path(f"/proc/{pid}/task").glob
+    until(
+        "the read waits for its disk",
+        lambda: any("zio_wait" in stack.read_text() for stack in stacks("*/stack")),
+    )
+    time.sleep(1.5)
 
 
 class Program:
@@ -97,12 +116,23 @@ class Program:
             pipe.close()
 
 
-class Workload(Program):
-    """The known program, ready and waiting for its go."""
+def elsewhere(setup: str) -> list[str]:
+    """What to put before a command to run it in a mount namespace of its own, after ``setup`` was done there."""
+    return ["unshare", "-m", "sh", "-ec", f'{setup}; exec "$@"', "sh"]
 
-    def __init__(self, *words: str | bytes, comm: str | None = None, threaded: bool = False) -> None:
+
+class Workload(Program):
+    """The known program, ready and waiting for its go. ``prefix`` is a command that executes it."""
+
+    def __init__(
+        self,
+        *words: str | bytes,
+        comm: str | None = None,
+        threaded: bool = False,
+        prefix: Iterable[str] = (),
+    ) -> None:
         options = ["-g", *(["-t"] if threaded else []), *(["-c", comm] if comm else [])]
-        super().__init__([WORKLOAD, *options, *words])
+        super().__init__([*prefix, WORKLOAD, *options, *words])
         ready = json.loads(self.first_line(MOMENT_SECONDS))
         assert ready == {"ready": self.pid}
 
@@ -130,10 +160,14 @@ def _call(line: bytes) -> Call:
 
 
 class Trace(Program):
-    """`zfstop trace`, started and attached."""
+    """`zfstop trace`, started and attached; of the operations in KNOWN unless the words say otherwise."""
 
-    def __init__(self, *words: str, form: str = "json", attached: bool = True) -> None:
-        super().__init__(["zfstop", "trace", *words, "--format", form])
+    def __init__(
+        self, *words: str, form: str = "json", attached: bool = True, prefix: Iterable[str] = ()
+    ) -> None:
+        if not {"--op", "--class"} & set(words):
+            words = (*words, "--op", ",".join(KNOWN))
+        super().__init__([*prefix, "zfstop", "trace", *words, "--format", form])
         self.form = form
         if attached:
             self.attached()
@@ -145,8 +179,7 @@ class Trace(Program):
             assert json.loads(first)["type"] == "start"
 
     def stop(self) -> list[Event]:
-        """End it with an interrupt and return its events."""
-        time.sleep(1)
+        """End it with an interrupt and return its events: all of the calls that had returned by then."""
         self.process.send_signal(2)
         status = self.wait()
         assert status == 0, f"status {status}: {self.errors()}"
@@ -161,9 +194,15 @@ class Trace(Program):
         """The events, after a check that start, events, calls in flight and summary come in that order."""
         first, *rest, last = self.objects
         assert [first["type"], last["type"]] == ["start", "summary"]
+        rest = [line for line in rest if line["type"] != "zfs"]
         events = [line for line in rest if line["type"] == "event"]
         assert rest == [*events, *self.in_flight]
         return events
+
+    @property
+    def probes(self) -> list[dict[str, Any]]:
+        """What stands for the operations in KNOWN, by the first line."""
+        return [probe for probe in self.objects[0]["probes"] if probe["op"] in KNOWN]
 
     @property
     def in_flight(self) -> list[dict[str, Any]]:
@@ -171,10 +210,35 @@ class Trace(Program):
         return [line for line in self.objects if line["type"] == "in_flight"]
 
     @property
+    def states(self) -> list[dict[str, Any]]:
+        """What ZFS said of itself, second by second, so far (with --state)."""
+        lines = (json.loads(line) for line in list(self.out) if line.endswith(b"\n"))
+        return [line for line in lines if line["type"] == "zfs"]
+
+    @property
     def summary(self) -> dict[str, Any]:
         summary = self.objects[-1]
         assert summary["type"] == "summary"
         return summary
+
+
+class Follower:
+    """What a trace in JSON says while it goes on, so that several tests may share it."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._read = 1
+        self._of_pid: dict[int, list[Event]] = {}
+
+    def of(self, pid: int) -> list[Event]:
+        """Events of a process so far, in the order of their lines."""
+        lines = self._trace.out[self._read :]
+        self._read += len(lines)
+        for line in lines:
+            event = json.loads(line)
+            if event["type"] == "event":
+                self._of_pid.setdefault(event["pid"], []).append(event)
+        return self._of_pid.get(pid, [])
 
 
 class Terminal:
@@ -225,7 +289,12 @@ def left_in_kernel() -> dict[str, frozenset[Any]]:
     """Everything of BPF and kprobes the kernel holds now, by kind."""
 
     def ids(kind: str) -> frozenset[int]:
-        return frozenset(item["id"] for item in json.loads(sh("bpftool", "-j", kind, "list")))
+        # bpftool fails when something goes away while it goes through the list.
+        for _ in range(20):
+            done = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True)
+            if done.returncode == 0:
+                return frozenset(item["id"] for item in json.loads(done.stdout))
+        raise AssertionError(f"bpftool {kind} list: {done.stderr}")
 
     probes = Path("/sys/kernel/tracing/kprobe_events").read_text().splitlines()
     # Address, kind and place of each probe; a probe of perf_event_open(2) is only listed here.

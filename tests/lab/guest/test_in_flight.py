@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-from harness import ATTACH_SECONDS, RECORD, Terminal, Trace, Workload
+from harness import (
+    ATTACH_SECONDS,
+    KNOWN,
+    RECORD,
+    Terminal,
+    Trace,
+    Workload,
+    until_it_waits_for_its_disk,
+)
 
 DELAY_MS = 20_000
 
@@ -27,7 +34,7 @@ def test_a_read_that_waits_for_its_disk_is_in_flight_with_its_file_and_what_it_w
     tracer = trace("0", "-p", str(program.pid))
     delay("tank", DELAY_MS)
     program.go()
-    time.sleep(5)
+    until_it_waits_for_its_disk(program.pid)
     events = tracer.stop()
 
     assert not [event for event in events if event["op"] == "read"]
@@ -61,12 +68,14 @@ def test_the_screen_lists_it_as_stuck(
 def test_the_books_of_every_operation_balance(
     trace: Callable[..., Trace], workload: Callable[..., Workload]
 ) -> None:
-    tracer = trace("1ms", "tank/data")
+    tracer = trace("1ms", "tank/data", "--class", "all")
     programs = [workload("calls", place, "23") for place in ("/tank/data", "/dozer/data", "/srv/pg")]
     for program in programs:
         program.run()
     tracer.stop()
-    for op, counts in tracer.summary["per_op"].items():
-        assert counts["entered"] >= 3 * 23, op
+    per_op = tracer.summary["per_op"]
+    for op in (*KNOWN, "release"):
+        assert per_op[op]["entered"] >= 3 * 23, op
+    for op, counts in per_op.items():
         assert counts["entered"] == books(counts), op
         assert counts["in_histogram"] == counts["seen"] + counts["below"] + counts["filtered_dev"], op

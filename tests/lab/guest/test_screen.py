@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -34,11 +35,8 @@ def screen(terminal: Callable[..., Terminal], request: pytest.FixtureRequest) ->
 
 def choose_short_window(screen: Terminal) -> None:
     """What ended ten seconds ago is no longer shown."""
-    for _ in range(3):
-        if screen.line("10 s [w]"):
-            return
-        screen.keys("w")
-        time.sleep(2)
+    screen.wait_for("60 s [w]")
+    screen.keys("w", "w")
     screen.wait_for("10 s [w]")
 
 
@@ -119,7 +117,7 @@ def test_a_pool_filter_hides_the_others(loop: Callable[[str, str], Workload], sc
     answer(screen, "O", "Only these pools or datasets", "Space", "Enter")
     screen.wait_for("pool dozer")
     until("the other is gone", lambda: not screen.line("lab-tank.file"))
-    assert "dozer/data:lab-dozer.file" in screen.line("lab-dozer.file", " write ")
+    screen.wait_for("dozer/da", "lab-dozer.file", " write ")
 
 
 def test_paused_it_stands_still_and_says_so_and_collects(
@@ -140,6 +138,53 @@ def test_paused_it_stands_still_and_says_so_and_collects(
     screen.keys("Space")
     until("it goes on", lambda: not screen.line("PAUSED"))
     until("the row moves", lambda: screen.line("lab-loop.file", " write ") != row)
+
+
+def counts_runs(pid: int) -> bool:
+    """Whether the process has the kernel count the runs of BPF programs."""
+    return any("bpf-stats" in os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink())
+
+
+def test_costs_are_counted_only_while_the_dialog_of_classes_is_open(
+    loop: Callable[[str, str], Workload], screen: Terminal
+) -> None:
+    loop("/tank/data", "lab-loop")
+    screen.wait_for("lab-loop.file", " write ")
+    assert not counts_runs(screen.pid)
+    screen.keys("C")
+
+    def cost() -> float:
+        figures = re.findall(r"\[x\] data +([\d.]+)k? +([\d.<]+)%", screen.text())
+        return float(figures[0][1].replace("<", "0")) if figures else 0
+
+    share = until("a cost of the class data", cost)
+    assert 0 < share < 50
+    assert counts_runs(screen.pid)
+    screen.keys("Escape")
+    until("the kernel counts no more", lambda: not counts_runs(screen.pid))
+
+
+def test_a_class_is_switched_off_and_on_by_keys_and_the_books_balance(
+    loop: Callable[[str, str], Workload], screen: Terminal
+) -> None:
+    loop("/tank/data", "lab-loop")
+    screen.wait_for("lab-loop.file", " write ")
+    choose_short_window(screen)
+    screen.keys("C")
+    screen.wait_for("[x] data")
+    screen.keys("Space")
+    screen.wait_for("[ ] data")
+    screen.keys("Escape")
+    screen.wait_for("op -data")
+    until("its rows leave", lambda: not screen.line("lab-loop.file", " write "))
+    screen.keys("x")
+    screen.wait_for("lab-loop.file", " write ")
+    screen.keys("b")
+    screen.wait_for("The books since the probes were attached")
+    assert "in no place" not in screen.text()
+    assert "in two places" not in screen.text()
+    screen.keys("b")
+    screen.wait_for("books ok")
 
 
 def test_it_quits_and_leaves_the_terminal_as_it_was(terminal: Callable[..., Terminal]) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,14 @@ from pathlib import Path
 
 from .errors import LabError, need
 from .suites import IMAGE_SIZE, Suite
+
+# What the machine's first steps need, from packages that another release may bring or not.
+TOOLS = (
+    "mount", "mountpoint", "tar", "modprobe", "ip", "hostname", "stty", "dmesg", "gcc", "strip", "zpool", "bpftool",
+)  # fmt: skip
+PLACES = ("usr/bin", "usr/sbin")
+# For mmdebstrap to end when it is told to.
+END_SECONDS = 30
 
 
 def cache() -> Path:
@@ -84,6 +93,10 @@ def build(suite: Suite) -> Image:
 
 def pack(tree: Path, made: Path) -> None:
     """Turn a finished tree into an image directory."""
+    # A link may be absolute, and then says nothing on this machine.
+    absent = [tool for tool in TOOLS if not any(os.path.lexists(tree / place / tool) for place in PLACES)]
+    if absent:
+        raise LabError(f"{tree} has no {', '.join(absent)}: add the package to tests/lab/zlab/suites.py")
     made.mkdir()
     for name, link in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         files = sorted((tree / "boot").glob(link))
@@ -105,7 +118,9 @@ def _build(image: Image, lock: int) -> None:
         with log.open("wb") as out:
             # The lock goes along: it is held as long as mmdebstrap lives, whatever becomes of this process.
             command = image.suite.mmdebstrap(work / "tree")
-            status = subprocess.run(command, stdout=out, stderr=out, pass_fds=(lock,)).returncode
+            status = _wait(
+                subprocess.Popen(command, stdout=out, stderr=out, pass_fds=(lock,), start_new_session=True)
+            )
         if status != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
             raise LabError(f"mmdebstrap failed with status {status}; the end of {log}:\n{tail}")
@@ -113,6 +128,20 @@ def _build(image: Image, lock: int) -> None:
         (work / "image").rename(image.path)
     finally:
         _sweep(image.suite)
+
+
+def _wait(mmdebstrap: subprocess.Popen[bytes]) -> int:
+    """Its exit status. Whoever gives up waiting takes everything with it that it started and waits until it is gone."""
+    try:
+        return mmdebstrap.wait()
+    except BaseException:
+        os.killpg(mmdebstrap.pid, signal.SIGTERM)
+        try:
+            mmdebstrap.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(mmdebstrap.pid, signal.SIGKILL)
+            mmdebstrap.wait()
+        raise
 
 
 def _unfinished(suite: Suite) -> str:

@@ -20,7 +20,8 @@ from .images import Image, cache
 TCG = ("-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max,la57=off", "-smp", "2")
 KVM = ("-accel", "kvm", "-cpu", "host", "-smp", "2")
 # Virtual time advances one nanosecond an instruction: a clock read in the guest counts instructions.
-RULER = ("-accel", "tcg", "-cpu", "max,la57=off", "-smp", "1", "-icount", "shift=0,align=off,sleep=off")
+# Of several CPUs time is as if they ran at once.
+RULER = ("-accel", "tcg", "-cpu", "max,la57=off", "-icount", "shift=0,align=off,sleep=off")
 BARE = (
     "-nodefaults",
     "-no-user-config",
@@ -39,7 +40,7 @@ BEGIN = b"@@lab begin@@"
 END = b"@@lab end "
 
 KVM_PROBE_SECONDS = 20
-BOOT_SECONDS = 300
+BOOT_SECONDS = 600
 
 
 def accelerator() -> tuple[str, ...]:
@@ -106,12 +107,13 @@ class Machine:
     payload: Path
     out: Path
     ruler: bool = False
+    cpus: int = 1
     memory: str = "4G"
     console: bytearray = field(default_factory=bytearray)
 
     def command(self, *serial: str) -> list[str]:
         """The command line of qemu."""
-        how = RULER if self.ruler else accelerator()
+        how = (*RULER, "-smp", str(self.cpus)) if self.ruler else accelerator()
         command = ["qemu-system-x86_64", *BARE, *how, "-m", self.memory, *serial]
         command += ["-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd), "-append", APPEND]
         command += ["-device", "virtio-rng-pci"]

@@ -22,6 +22,8 @@ JUNIT = "junit.xml"
 # The console itself cannot be a controlling terminal, the serial line behind it can.
 SHELL = "exec setsid --ctty --wait bash -i </dev/ttyS0 >/dev/ttyS0 2>&1"
 GUEST_TESTS = f"{payload.GUEST}/tests/lab/guest"
+# Of a run's time, for booting and for the longest test that may just have begun (the oracle).
+LAST_TEST_SECONDS = 480.0
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Counts:
     skipped: int
 
 
-def execute(image: Image, command: list[str], out: Path, timeout: float, ruler: bool = False) -> int:
+def execute(
+    image: Image, command: list[str], out: Path, timeout: float, ruler: bool = False, cpus: int = 1
+) -> int:
     """Run a command in the prepared guest; its files land in `out`; returns its exit status."""
     probe(image)
     with tempfile.TemporaryDirectory(prefix="zfstop-lab-") as temporary:
-        machine = _machine(image, command, Path(temporary), ruler)
+        machine = _machine(image, command, Path(temporary), ruler, cpus)
         try:
             machine.follow(timeout, _show)
         finally:
@@ -52,6 +56,7 @@ def test(image: Image, arguments: list[str], timeout: float) -> Counts:
     out = RESULTS / f"lab-{image.suite.name}"
     (out / JUNIT).unlink(missing_ok=True)
     command = ["python3", "-u", "-m", "pytest", "-c", f"{GUEST_TESTS}/pytest.ini", GUEST_TESTS]
+    command += ["-o", f"lab_seconds={max(60.0, timeout - LAST_TEST_SECONDS):.0f}"]
     status = execute(image, [*command, f"--junitxml={payload.GUEST}/out/{JUNIT}", *arguments], out, timeout)
     if not (out / JUNIT).exists():
         raise LabError(f"pytest in the guest ended with status {status} and left no {JUNIT}")
@@ -78,10 +83,12 @@ def count(junit: Path) -> Counts:
     return Counts(total("tests") - total("skipped"), total("failures") + total("errors"), total("skipped"))
 
 
-def _machine(image: Image, command: list[str], directory: Path, ruler: bool = False) -> Machine:
+def _machine(
+    image: Image, command: list[str], directory: Path, ruler: bool = False, cpus: int = 1
+) -> Machine:
     disk = directory / "payload.tar"
     payload.pack(image, command, disk)
-    return Machine(image, disk, empty_disk(directory), ruler)
+    return Machine(image, disk, empty_disk(directory), ruler, cpus)
 
 
 def _show(line: bytes) -> None:

@@ -31,11 +31,13 @@ class Suite:
 
     name: str
     options: tuple[str, ...] = ()
+    # Beside PACKAGES, where no other package brings it.
+    packages: tuple[str, ...] = ()
 
     def key(self) -> str:
         """Suite and a digest of everything the image is made from but the archive's own state."""
         hooks = {path.name: path.read_text() for path in sorted(HOOKS.iterdir()) if path.is_file()}
-        recipe = json.dumps([RECIPE, IMAGE_SIZE, self.name, self.options, PACKAGES, hooks])
+        recipe = json.dumps([RECIPE, IMAGE_SIZE, self.name, self.options, [*PACKAGES, *self.packages], hooks])
         return f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
     def mmdebstrap(self, tree: Path) -> list[str]:
@@ -52,7 +54,7 @@ class Suite:
             "--components=main,contrib",
             '--aptopt=Apt::Install-Recommends "false"',
             *self.options,
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join([*PACKAGES, *self.packages])}",
             f'--customize-hook={HOOKS / "hook.sh"} "$1"',
             self.name,
             str(tree),
@@ -62,10 +64,10 @@ class Suite:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("bookworm"),
+        Suite("bookworm", packages=("mount",)),
         Suite("trixie"),
-        # Its Release file is past its date.
-        Suite("forky", ('--aptopt=Acquire::Check-Valid-Until "false"',)),
+        # Its Release file is past its date, and its kernel would bring dracut, which the hook does not know.
+        Suite("forky", ('--aptopt=Acquire::Check-Valid-Until "false"',), ("initramfs-tools", "mount")),
     )
 }
 

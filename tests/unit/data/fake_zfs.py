@@ -6,31 +6,42 @@ builds the structs the program reads and runs entry and return as the traced fun
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zfstop.callers import Callers
 from zfstop.kernel import bpf, host, source
 from zfstop.kernel.maps import _SETTINGS
 from zfstop.kernel.names import Names
 from zfstop.kernel.resolver import Facts, wanted_symbols
 from zfstop.kernel.source import LiveSource
+from zfstop.kernel.waits import wanted_waits
 from zfstop.model.events import Event
+from zfstop.model.history import InFlight
 from zfstop.model.state import Counts
 from zfstop.mounts import Mounts
+from zfstop.zfs.causes import CALLERS
 
 HERE = Path(__file__).parent
 REAL_LOADER = source._LOADER
 BPF_PROG_TEST_RUN = 10
 ZFS_MAGIC = 0x2FC12FC1
 HEAP_BYTES = 65536
+#: As in raw_loader.py.
+ARGUMENTS = 6
 #: 0:57, for which no mount table of the test host has a name.
 DEV = 57
+#: Members of 32 bits, and what stands behind them.
+HALVES = frozenset({"ATTRIBUTES_VALID", "READAHEAD_PAGES", "BIO_SIZE", "DEVICE_NUMBER"})
+NOISE = 0xDEADBEEF
 
 
 def why_not() -> str:
@@ -46,6 +57,11 @@ def why_not() -> str:
     return ""
 
 
+def _scheduler() -> bytes:
+    """The lines of this kernel that tell where its scheduler lies."""
+    return b"".join(line for line in host.kallsyms().splitlines(keepends=True) if b" __sched_text_" in line)
+
+
 def open_source(
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -53,12 +69,17 @@ def open_source(
     every: bool = False,
     sizes: dict[str, int] | None = None,
     stages: list[str] | None = None,
+    cache: str = "",
     **options: int,
 ) -> tuple[LiveSource, Kernel]:
-    """An open LiveSource and the kernel under it. ``symbols`` default to all known ones; ``every`` takes all tiers."""
+    """An open LiveSource and the kernel under it.
+
+    ``symbols`` default to all known ones; ``every`` takes all tiers; ``cache`` is where compiled programs are kept.
+    """
     names = symbols if isinstance(symbols, bytes) else "".join(
-        f"0 t {name}\t[zfs]\n" for name in tuple(symbols) or wanted_symbols()
-    ).encode()  # fmt: skip
+        f"{0xFFFFFFFFC0000000 + 4096 * place:x} t {name}\t[zfs]\n"
+        for place, name in enumerate((*(tuple(symbols) or wanted_symbols()), *wanted_waits(), *CALLERS))
+    ).encode() + _scheduler()  # fmt: skip
     answers: list[dict[str, Any]] = []
     real = source.run_loader
 
@@ -68,6 +89,7 @@ def open_source(
         return answer
 
     with monkeypatch.context() as patch:
+        patch.setenv("ZFSTOP_CACHE", cache)
         patch.setenv("ZFSTOP_TEST_LOADER", REAL_LOADER)
         patch.setenv("ZFSTOP_TEST_ALL", "1" if every else "")
         patch.setattr(source, "_LOADER", str(HERE / "raw_loader.py"))
@@ -97,13 +119,18 @@ class Kernel:
         self.source = opened
         self.at: dict[str, int] = done["macros"]
         self.maps = dict(opened.loaded.maps)
-        programs = opened.loaded.held[-done["programs"] :]
-        self.programs = {
-            item["symbol"]: (programs[2 * place], programs[2 * place + 1])
-            for place, item in enumerate(done["attached"])
-        }
-        self.slots = {item["symbol"]: item["slot"] for item in done["attached"]}
-        self._tell_where, self._tell_bucket = programs[-2:]
+        self.programs: dict[str, tuple[int, int]] = {}
+        self.slots: dict[str, int] = {}
+        for slot, pair in opened.loaded.pairs.items():
+            # By symbol alone, and with operation or decoder where a symbol stands for several.
+            for name in (
+                pair.attached.symbol,
+                f"{pair.attached.op} {pair.attached.symbol}",
+                f"{pair.attached.symbol} {pair.attached.decoder}",
+            ):
+                self.programs.setdefault(name, (pair.entry, pair.leave))
+                self.slots.setdefault(name, slot)
+        self._tell_bucket, self._tell_where = self.programs["tell"]
         run(self._tell_where)
         zero = bytes(4)
         self.base = int.from_bytes(bpf.map_lookup(self.maps["where"], zero, 8) or b"", "little")
@@ -111,15 +138,28 @@ class Kernel:
         self.settings()
 
     def clear(self) -> None:
-        """An empty memory."""
+        """An empty memory, of which the program has learned nothing."""
+        bpf.map_update(self.maps["found"], bytes(4), bytes(8))
+        self.source.take_paths()
+        self.source.paths.volumes()
+        self.source.paths.tidy()
+        self._volumes: dict[int, str] = {}
         self._memory = bytearray(HEAP_BYTES)
         self._used = 64
 
     def settings(
-        self, threshold: int = 0, ops: int = 0xFFFF, by_pid: int = 0, by_dev: int = 0, own: int = 0
+        self,
+        threshold: int = 0,
+        ops: int = 2**64 - 1,
+        by_pid: int = 0,
+        by_dev: int = 0,
+        own: int = 0,
+        blind: int = 0,
     ) -> None:
         """As maps.Settings, but this process is not left out."""
-        bpf.map_update(self.maps["settings"], bytes(4), _SETTINGS.pack(threshold, ops, by_pid, by_dev, own))
+        bpf.map_update(
+            self.maps["settings"], bytes(4), _SETTINGS.pack(threshold, ops, by_pid, by_dev, own, blind)
+        )
 
     def bucket(self, ns: int) -> int:
         """bucket_of of the C program."""
@@ -134,30 +174,61 @@ class Kernel:
         self._used += (size + 15) // 16 * 16
         assert self._used <= HEAP_BYTES, "the test's kernel memory is too small"
         for macro, value in words.items():
+            # What stands behind a 32-bit member must not be taken for its upper half.
+            value |= NOISE << 32 if macro in HALVES else 0
             self.poke(address + self.at[macro], struct.pack("=Q", value & (2**64 - 1)))
+        return address
+
+    def made(self, **words: int) -> int:
+        """The same, as large as these members need it."""
+        return self.new(max(self.at[macro] for macro in words) + 8, **words)
+
+    def noise(self) -> int:
+        """A struct that leads nowhere."""
+        address = self.new(512)
+        self.poke(address, struct.pack("=Q", NOISE) * 64)
         return address
 
     def poke(self, address: int, data: bytes) -> None:
         """Write into the memory; the kernel sees it with the next call."""
         self._memory[address - self.base : address - self.base + len(data)] = data
 
+    def replace(self, old: bytes, new: bytes) -> None:
+        """Change it everywhere in the memory."""
+        self._memory = self._memory.replace(old, new)
+
     def super_block(self, dev: int = DEV, magic: int = ZFS_MAGIC) -> int:
         block = self.new(2048, SUPER_MAGIC=magic)
         self.poke(block + self.at["SUPER_DEV"], struct.pack("=I", dev))
         return block
 
-    def dentries(self, *names: bytes, hashed: bool = True) -> int:
-        """The leaf of a chain of dentries below a root."""
-        entry = self.dentry(0, b"/")
-        self.poke(entry + self.at["DENTRY_PARENT"], struct.pack("=Q", entry))
-        for number, name in enumerate(names):
-            entry = self.dentry(entry, name, hashed=hashed or number < len(names) - 1)
+    def mount(self, dev: int = DEV) -> int:
+        """The super block of a mounted dataset: it has a root."""
+        block = self.super_block(dev)
+        self.poke(block + self.at["SUPER_ROOT"], struct.pack("=Q", self.dentries(block=block)))
+        return block
+
+    def named(self, *names: bytes, ino: int = 4711, block: int | None = None) -> int:
+        """The dentry of a file or directory; ``ino`` 0: it is negative, as that of what is to be created."""
+        block = self.super_block() if block is None else block
+        entry = self.dentries(*names, block=block)
+        inode = self.inode(block, ino, entry) if ino else 0
+        self.poke(entry + self.at["DENTRY_INODE"], struct.pack("=Q", inode))
         return entry
 
-    def dentry(self, parent: int, name: bytes, *, hashed: bool = True) -> int:
+    def dentries(self, *names: bytes, hashed: bool = True, block: int = 0) -> int:
+        """The leaf of a chain of dentries below a root."""
+        entry = self.dentry(0, b"/", block=block)
+        self.poke(entry + self.at["DENTRY_PARENT"], struct.pack("=Q", entry))
+        for number, name in enumerate(names):
+            entry = self.dentry(entry, name, hashed=hashed or number < len(names) - 1, block=block)
+        return entry
+
+    def dentry(self, parent: int, name: bytes, *, hashed: bool = True, block: int = 0) -> int:
         text = self.new(len(name) + 1)
         self.poke(text, name + b"\0")
-        entry = self.new(320, DENTRY_PARENT=parent, DENTRY_HASHED=0xFFFF if hashed else 0)
+        hashes = 0xFFFF if hashed else 0
+        entry = self.new(320, DENTRY_PARENT=parent, DENTRY_HASHED=hashes, DENTRY_SUPER=block)
         qstr = entry + self.at["DENTRY_NAME"]
         number = int.from_bytes(name[:4].ljust(4, b"\0"), "little") ^ len(name)
         self.poke(qstr + self.at["QSTR_HASH_LEN"], struct.pack("=Q", len(name) << 32 | number & 0xFFFFFFFF))
@@ -175,8 +246,9 @@ class Kernel:
 
     def file(self, *names: bytes, ino: int = 4711, block: int | None = None, hashed: bool = True) -> int:
         """A struct file on a path of these names."""
-        inode = self.inode(self.super_block() if block is None else block, ino)
-        return self.new(512, FILE_INODE=inode, FILE_DENTRY=self.dentries(*names, hashed=hashed))
+        block = self.super_block() if block is None else block
+        dentry = self.dentries(*names, hashed=hashed, block=block)
+        return self.new(512, FILE_INODE=self.inode(block, ino), FILE_DENTRY=dentry)
 
     def kiocb(self, file: int, position: int) -> int:
         return self.new(64, KIOCB_FILE=file, KIOCB_POS=position)
@@ -188,11 +260,46 @@ class Kernel:
         """A znode whose inode has a dentry (or none, without names)."""
         znode = self.new(self.at["ZNODE_INODE"] + 1024)
         dentry = self.dentries(*names) if names else 0
+        self.poke(znode, struct.pack("=Q", ino))  # z_id, by which an unknown layout is found out
         self.inode(self.super_block(), ino, dentry, znode + self.at["ZNODE_INODE"])
         return znode
 
     def uio(self, offset: int, resid: int) -> int:
         return self.new(128, UIO_OFFSET=offset, UIO_RESID=resid)
+
+    def path(self, dentry: int) -> int:
+        return self.made(PATH_DENTRY=dentry)
+
+    def attributes(self, valid: int, size: int = 0) -> int:
+        """A struct iattr."""
+        return self.made(ATTRIBUTES_VALID=valid, ATTRIBUTES_SIZE=size)
+
+    def mapping(self, *names: bytes, ino: int = 4711) -> int:
+        """The page cache of a file."""
+        inode = self.inode(self.super_block(), ino, self.dentries(*names))
+        return self.made(MAPPING_HOST=inode)
+
+    def folio(self, mapping: int, page: int) -> int:
+        return self.made(FOLIO_MAPPING=mapping, FOLIO_INDEX=page)
+
+    def readahead(self, file: int, mapping: int, page: int, pages: int) -> int:
+        """A struct readahead_control."""
+        words = {"READAHEAD_FILE": file, "READAHEAD_MAPPING": mapping}
+        return self.made(**words, READAHEAD_INDEX=page, READAHEAD_PAGES=pages)
+
+    def fault(self, file: int, page: int) -> int:
+        """A struct vm_fault in an area that maps ``file``."""
+        return self.made(FAULT_AREA=self.made(AREA_FILE=file), FAULT_OFFSET=page)
+
+    def request(self, volume: bytes, dev: int, offset: int = 0, size: int = 0) -> int:
+        """A zv_request: the volume, whose name comes first, and the bio."""
+        state = self.new(256 + 8)
+        self.poke(state, volume + b"\0")
+        device = self.made(DEVICE_NUMBER=dev)
+        bio = self.made(BIO_DEVICE=device, BIO_SECTOR=offset >> 9, BIO_SIZE=size)
+        request = self.new(16)
+        self.poke(request, struct.pack("=QQ", state, bio))
+        return request
 
     # Calling.
 
@@ -204,7 +311,8 @@ class Kernel:
     def leave(self, symbol: str, *arguments: int, result: int) -> None:
         """It returns."""
         bpf.map_update(self.maps["heap"], bytes(4), bytes(self._memory))
-        run(self.programs[symbol][1], *arguments, result)
+        words = (*arguments, *[0] * (ARGUMENTS - len(arguments)))
+        run(self.programs[symbol][1], *words, result)
 
     def call(
         self,
@@ -217,6 +325,20 @@ class Kernel:
         self.enter(symbol, *arguments)
         meanwhile()
         self.leave(symbol, *arguments, result=result)
+
+    @contextlib.contextmanager
+    def region(self, cause: str) -> Iterator[None]:
+        """The thread is in a function in which every sleep has this cause."""
+        run(self.programs[cause][0])
+        yield
+        run(self.programs[cause][1])
+
+    def run_all(self, symbols: Sequence[str], arguments: Sequence[int], result: int) -> None:
+        """A call of a function to which several pairs of programs are attached."""
+        for symbol in symbols:
+            self.enter(symbol, *arguments)
+        for symbol in symbols:
+            self.leave(symbol, *arguments, result=result)
 
     def read(self, file: int, offset: int = 0, size: int = 512, result: int | None = None) -> None:
         """zpl_iter_read of ``file``; the position moves as the kernel moves it."""
@@ -232,11 +354,28 @@ class Kernel:
 
     def events(self) -> list[Event]:
         """Everything that waits in the rings."""
-        mounts = Mounts()
-        names = Names(self.source.loaded.slots, self.source.paths, mounts)
-        found = [event for chunk in self.source.drain() for event in names.events(chunk)]
+        mounts, callers = Mounts(), Callers()
+        slots, paths = self.source.loaded.slots, self.source.paths
+        names = Names(slots, paths, mounts, callers, self.source.function_at)
+        found = []
+        for chunk in self.source.drain():
+            mounts.learn(self._named_volumes())
+            found += names.events(chunk)
         mounts.close()
+        callers.close()
         return found
+
+    def _named_volumes(self) -> dict[int, str]:
+        self._volumes |= self.source.paths.volumes()
+        return self._volumes
+
+    def in_flight(self) -> tuple[InFlight, ...]:
+        """The calls that have not returned, the oldest first."""
+        with contextlib.closing(Mounts()) as mounts, contextlib.closing(Callers()) as callers:
+            calls = self.source.in_flight(mounts, callers)
+            self.source.take_paths()
+            mounts.learn(self._named_volumes())
+            return calls.older_than(time.monotonic_ns(), 0)[0]
 
     def counts(self, symbol: str) -> Counts:
         """Counters of one probe since the beginning."""

@@ -1,22 +1,24 @@
 """Stands in for zfstop/kernel/loader.py on a kernel without kprobes and ZFS, under the Python that has bcc.
 
 The loader itself, with two things changed. Where it would attach a pair of programs it loads the kprobe pair, to show
-that the verifier takes it, and a pair made of the text for fentry/fexit: loaded as raw tracepoints, which find their
-arguments in the same places and can be run by BPF_PROG_TEST_RUN. Direct loads are calls there, for a raw tracepoint's
-arguments have no types; those are tested in the lab. And the structs of the zfs module are laid out as MODULE says.
-Beside the program lies a piece of kernel memory, in which the test builds files, inodes and dentries.
+that the verifier takes it, and a pair that finds its arguments where fentry and fexit do: loaded as raw tracepoints,
+which can be run by BPF_PROG_TEST_RUN. Direct loads are calls there, for a raw tracepoint's arguments have no types;
+those are tested in the lab. No BTF tells positions of arguments, so the programs find them. And the structs of the zfs
+module are laid out as MODULE says. Beside the program lies a piece of kernel memory, in which the test builds files,
+inodes and dentries.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 from typing import Any
 
 PLACE = os.environ["ZFSTOP_TEST_LOADER"]
 EVERY = bool(os.environ.get("ZFSTOP_TEST_ALL"))
+#: The return value comes after so many arguments, of every function.
+ARGUMENTS = 6
 MODULE = {"ZNODE_INODE": 512, "UIO_OFFSET": 24, "UIO_RESID": 40}
 HEAP = """
 struct heap { char bytes[65536]; };
@@ -48,59 +50,75 @@ assert spec.loader is not None
 loader: Any = importlib.util.module_from_spec(spec)
 sys.modules["loader"] = loader  # dataclasses look there
 spec.loader.exec_module(loader)
+decoders = loader.decoders
+real_text, real_send, real_hand_over = loader._program_text, loader.Channel.send, loader._hand_over
 macros: dict[str, int] = {}
-programs: list[int] = []
-real_text, real_send = loader._program_text, loader.Channel.send
 
 
 class Loaded(loader.Attacher):  # type: ignore[misc]
-    def attach(self, probe: dict[str, Any]) -> tuple[str, list[int]]:
-        slot, bpf = probe["slot"], loader.bpf
-        if "kprobe" in probe["kinds"]:
-            for side in ("entry", "return"):
-                os.close(self._load(f"kprobe_{side}_{slot}", "test", bpf.PROG_TYPE_KPROBE))
-        names = (f"rawentry_{slot}", f"rawexit_{slot}")
-        return "fentry", [self._load(name, "test", bpf.PROG_TYPE_RAW_TRACEPOINT) for name in names]
+    def _attach_pair(self, made: dict[str, Any]) -> None:
+        bpf, decoders = loader.bpf, loader.decoders
+        values = self._parameters({**made, "kind": "kprobe"})
+        for side, _ in loader._PAIR:
+            os.close(self._load({**made, "kind": "kprobe"}, side, False, values, "test"))
+        values |= {"direct": 1, "arguments": ARGUMENTS}
+        if values["source"] == decoders.SOURCES.index("znode") and made["decoder"] == "znode_only":
+            values["source"] = decoders.SOURCES.index("sought")
+        for side, _ in loader._PAIR:
+            code = decoders.specialise(self._programs[side], values)
+            made["programs"].append(loader._loaded(code, bpf.PROG_TYPE_RAW_TRACEPOINT, "test"))
+
+    def _bind(self, probe: dict[str, Any], program: int, kind: str, returns: bool) -> list[int]:
+        return []
+
+    def attach_wait(self, probe: dict[str, Any]) -> Any:
+        return super().attach_wait({**probe, "kinds": ["kprobe"]})
 
 
 def types(headers: bool) -> Any:
-    macros.update(loader.offsets.resolve(loader.offsets.Btf(), loader.offsets.KERNEL_OFFSETS) | MODULE)
+    kernel, offsets = loader.offsets.Btf(), loader.offsets
+    macros.update(offsets.resolve(kernel, offsets.KERNEL_OFFSETS))
+    optional = offsets.OPTIONAL_OFFSETS | offsets.SCHEDULER_OFFSETS
+    optional |= offsets.TASK_OFFSETS | offsets.DELAYED_OFFSETS
+    macros.update(offsets.resolve_known(kernel, optional) | MODULE)
     return loader.Types(dict(macros))
 
 
-def program_text(request: dict[str, Any], macros: dict[str, int], probes: list[dict[str, Any]]) -> str:
-    text = str(real_text(request, macros, probes))
-    (macro,) = re.findall(r"^#define PROBE_fentry\(.*?[^\\]\n", text, re.MULTILINE | re.DOTALL)
-    raw = (
-        macro.replace("PROBE_fentry", "PROBE_raw")
-        .replace("fentry_", "rawentry_")
-        .replace("fexit_", "rawexit_")
-    )
-    raw = re.sub(r"(_BODY|DECODER)\(1,", r"\1(0,", raw)
-    lines = [f"PROBE_raw({p['slot']}, {p['bit']}ULL, {p['decoder']})" for p in probes]
-    return "\n".join([text, raw, *lines, HEAP])
+def program_text(request: dict[str, Any], types: Any) -> str:
+    return str(real_text(request, types)) + HEAP
 
 
 def send(channel: Any, message: dict[str, Any], fds: list[int] | None = None) -> None:
     if "done" in message:
         message["done"]["macros"] = macros
-        message["done"]["programs"] = len(programs)
     real_send(channel, message, fds)
 
 
-def attach_all(attacher: Any, probes: list[dict[str, Any]]) -> Any:
-    result = real_attach_all(attacher, probes)
-    for name in ("tell_where", "tell_bucket"):
-        result.fds.append(attacher._load(name, "test", loader.bpf.PROG_TYPE_RAW_TRACEPOINT))
-    programs[:] = result.fds
-    return result
+def hand_over(channel: Any, made: Any, result: Any) -> None:
+    """The programs of this file come as the first pair of a probe that no slot is counted for."""
+    tell = [
+        loader._loaded(made.programs[name], loader.bpf.PROG_TYPE_RAW_TRACEPOINT, "test")
+        for name in ("tell_where", "tell_bucket")
+    ]
+    spare = {**result.attached[0], "slot": 95, "op": "read", "symbol": "tell", "programs": tell, "links": []}
+    result.attached.append(spare)
+    clocks = decoders.CLOCKS.index("direct")
+    for number, cause in enumerate(("zil", "throttle")):
+        values = decoders.wait_parameters(cause, clocks)
+        region = [
+            loader._loaded(
+                decoders.specialise(made.programs[name], values), loader.bpf.PROG_TYPE_RAW_TRACEPOINT, "test"
+            )
+            for name in ("region_out", "region_in")
+        ]
+        result.attached.append({**spare, "slot": 94 - number, "symbol": cause, "programs": region})
+    real_hand_over(channel, made, result)
 
 
-real_attach_all = loader._attach_all
 loader.Attacher, loader._types, loader._program_text = Loaded, types, program_text
-loader.Channel.send, loader._attach_all = send, attach_all
+loader.Channel.send, loader._hand_over = send, hand_over
 loader.MAPS = (*loader.MAPS, "heap", "where", "buckets")
+loader.PROGRAMS = (*loader.PROGRAMS, "tell_where", "tell_bucket")
 if EVERY:
-    loader._preferred = lambda probes: probes
     loader.Result.served = lambda result, probe: False
 loader.main()
