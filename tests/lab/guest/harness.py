@@ -51,12 +51,17 @@ def until(what: str, check: Callable[[], Any], seconds: float = MOMENT_SECONDS) 
 
 
 def until_it_waits_for_its_disk(pid: int) -> None:
-    """Wait until a process has been in the middle of a read for longer than a second."""
+    """Wait until a process has been in the middle of a read for longer than a second.
+
+    Of the file's content: what leads to it (lookup, open) reads from the disk first where memory was short before.
+    """
     stacks = Path(f"/proc/{pid}/task").glob
-    until(
-        "the read waits for its disk",
-        lambda: any("zio_wait" in stack.read_text() for stack in stacks("*/stack")),
-    )
+
+    def waits() -> bool:
+        texts = [stack.read_text() for stack in stacks("*/stack")]
+        return any("zio_wait" in text and "zpl_iter_read" in text for text in texts)
+
+    until("the read waits for its disk", waits, 3 * MOMENT_SECONDS)
     time.sleep(1.5)
 
 
