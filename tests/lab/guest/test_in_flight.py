@@ -59,6 +59,7 @@ def test_the_screen_lists_it_as_stuck(
     screen.wait_for("LIVE", seconds=ATTACH_SECONDS)
     delay("tank", DELAY_MS)
     program.go()
+    until_it_waits_for_its_disk(program.pid)
     screen.wait_for("STUCK 1")
     line = screen.line("STUCK 1")
     for word in ("read", f"waits/{program.pid}", f"tank/bak:{cold_file}", "in zio_wait"):
