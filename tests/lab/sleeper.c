@@ -20,7 +20,8 @@
  * It prints {"ready":PID} and waits for a line on stdin before the first call. Each call is one JSON line: op, offset,
  * result (negative errno), start and end (CLOCK_MONOTONIC, ns), tid, and between these two clocks: cpu (ns its thread
  * ran), runqueue (ns it was runnable and did not run, of /proc/thread-self/schedstat), sleeps (how often it gave up its
- * processor by itself), handed (ns its page faults waited).
+ * processor by itself), handed (ns its page faults waited). around (ns) has these readings in it too: whoever waited to run
+ * in the middle of them did so neither before nor within the call.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,7 +40,7 @@
 #include <unistd.h>
 
 struct clocks {
-	long long wall, cpu, runqueue, sleeps;
+	long long outer, wall, cpu, runqueue, sleeps;
 };
 
 static int schedstat, fault_ms, fault_fd, mapped_fd = -1;
@@ -108,6 +109,7 @@ static long long gave_up(void)
 static void begin(struct clocks *at)
 {
 	handed = 0;
+	at->outer = clock_ns(CLOCK_MONOTONIC);
 	at->sleeps = gave_up();
 	at->runqueue = waited_to_run();
 	at->cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -121,11 +123,12 @@ static void end(const char *op, long long offset, long long result, const struct
 	long long cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	long long runqueue = waited_to_run();
 	long long sleeps = gave_up();
+	long long outer = clock_ns(CLOCK_MONOTONIC);
 
 	printf("{\"op\":\"%s\",\"offset\":%lld,\"result\":%lld,\"start\":%lld,\"end\":%lld,\"tid\":%d,"
-	       "\"cpu\":%lld,\"runqueue\":%lld,\"sleeps\":%lld,\"handed\":%lld}\n",
+	       "\"cpu\":%lld,\"runqueue\":%lld,\"sleeps\":%lld,\"handed\":%lld,\"around\":%lld}\n",
 	       op, offset, code, from->wall, wall, gettid(), cpu - from->cpu, runqueue - from->runqueue,
-	       sleeps - from->sleeps, handed);
+	       sleeps - from->sleeps, handed, outer - from->outer);
 	fflush(stdout);
 }
 

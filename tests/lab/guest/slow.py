@@ -31,7 +31,10 @@ def _binary() -> str:
 
 
 class Account(NamedTuple):
-    """One call by its own thread's clocks, in ns; ``handed`` is how long its page faults waited on purpose."""
+    """One call by its own thread's clocks, in ns.
+
+    ``handed`` is how long its page faults waited on purpose, ``around`` the time with the reading of the clocks.
+    """
 
     op: str
     offset: int
@@ -43,6 +46,7 @@ class Account(NamedTuple):
     runqueue: int
     sleeps: int
     handed: int
+    around: int
 
     @property
     def took(self) -> int:

@@ -58,11 +58,11 @@ DATASET = "tank/waits"
 #: So many calls of somebody who has not to wait; a busy host lets some of them sleep.
 BESIDE = 100
 #: What has to leave the cache where there must be room.
-CACHED = 112 << 20
+CACHED = 192 << 20
 #: The kernel cuts a delay to its tick.
 TICK_NS = 4 * MS
 #: Whoever was killed has told nothing.
-NOBODY = Account("read", 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NOBODY = Account("read", *[0] * 10)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Seen:
 
     @property
     def outside(self) -> int:
-        """ns before and after its events."""
-        return self.account.took - sum(event["latency_ns"] for event in self.events)
+        """ns before and after its events, with the reading of the clocks."""
+        return self.account.around - sum(event["latency_ns"] for event in self.events)
 
 
 class Tracing(Follower):
@@ -156,7 +156,7 @@ def writes_delayed_for_dirty_data(stack: ExitStack) -> Made:
     values = {
         "zfs_dirty_data_max": 64 << 20,
         "zfs_delay_min_dirty_percent": 5,
-        "zfs_delay_scale": 100 * MS,
+        "zfs_delay_scale": 400 * MS,
         "zfs_dirty_data_sync_percent": 90,
         "zfs_txg_timeout": 60,
     }
@@ -180,7 +180,7 @@ def creates_while_others_fill_the_pool(stack: ExitStack) -> Made:
     directory = stack.enter_context(dataset(DATASET))
     stack.enter_context(parameter("zfs_dirty_data_max", 8 << 20))
     writer = stack.enter_context(sleeper("write", f"{directory}/file", "5000", str(RECORD), str(RECORD)))
-    program = stack.enter_context(sleeper("-p", "30", "create", f"{directory}/new", "20", "0", "0"))
+    program = stack.enter_context(sleeper("-p", "30", "create", f"{directory}/new", "100", "0", "0"))
     stack.enter_context(delayed("tank", "write", 30, lanes=4))
     writer.go()
     time.sleep(1)
@@ -201,7 +201,7 @@ def writes_while_dirty_data_fill_the_cache(stack: ExitStack) -> Made:
     directory = stack.enter_context(dataset(DATASET))
     stack.enter_context(small_cache(64 << 20))
     stack.enter_context(parameter("zfs_dirty_data_max", 256 << 20))
-    program = stack.enter_context(sleeper("write", f"{directory}/file", "60", str(1 << 20), str(1 << 20)))
+    program = stack.enter_context(sleeper("write", f"{directory}/file", "240", str(1 << 20), str(1 << 20)))
     stack.enter_context(delayed("tank", "write", 20, lanes=2))
     _run(program)
     return Made((program,), "write", 500 * MS)
@@ -285,13 +285,13 @@ def _shrinking_cache() -> Iterator[None]:
                 large.write(bytes(1 << 20))
         sh("zpool", "sync", "tank")
         assert arc("size") > CACHED, "the cache is not full"
-        with parameter("zfs_arc_eviction_pct", 1_000_000), slowed("arc_evict"), small_cache(64 << 20):
+        with parameter("zfs_arc_eviction_pct", 32_000_000), slowed("arc_evict"), small_cache(64 << 20):
             yield
 
 
 def reads_while_the_cache_has_to_shrink(stack: ExitStack) -> Made:
     """Each of a file of its own: what one reads while it waits, another one would wait for (and that is *lock*)."""
-    file = stack.enter_context(cold(DATASET, RECORD))
+    file = stack.enter_context(cold(DATASET, 4096))
     files = [f"{file}{number}" for number in range(8)]
     for name in files:
         Path(name).write_bytes(Path(file).read_bytes())
@@ -483,7 +483,7 @@ def known(seen: Seen, cause: str, delayed_ns: int = Made.delayed_ns) -> int:
     """ns that the call is known to have spent in the scenario's cause, at least."""
     account = seen.account
     if cause == "runqueue":
-        # Some of it was between the clocks and the call.
+        # Some of it was between the clocks and the call, or between two clocks.
         return max(0, account.runqueue - max(0, seen.outside))
     if cause == "other":
         return account.handed
