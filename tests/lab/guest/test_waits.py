@@ -414,21 +414,6 @@ def _row(name: str, values: dict[str, Any]) -> str:
 
 #: What has not been shown on a suite yet (by the start of a test's name): run, told, no failure.
 NOT_SHOWN = {
-    "bookworm": (
-        "reads_while_the_cache",
-        "writes_while_the_cache",
-        "everything",
-        "a_wait_for_a_call",
-        "creates_while",
-        "writes_delayed",
-        "writes_while_dirty",
-        "cached_reads",
-        "writes_of",
-        "reads_of",
-        "reads_into",
-        "a_wait_within",
-        "a_thread_killed_in",
-    ),
     "forky": ("cached_reads", "everything"),
 }
 
