@@ -5,6 +5,7 @@ Most loaders here are made up: a Python script that answers as the real one coul
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -230,6 +231,32 @@ def test_a_parameter_that_is_no_number_is_refused(loader: Any, field: str) -> No
     probe = request(**{field: "0"})["probes"][0] | {"kind": "kprobe"}
     with pytest.raises(TypeError):
         attacher._load(probe, "entry", False, attacher._parameters(probe))
+
+
+@pytest.mark.parametrize("refusals", range(4))
+def test_a_function_that_cannot_be_had_takes_no_waits_from_the_others(
+    loader: Any, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """Only what a more modest way of reading the clocks made possible tells that it is needed."""
+    attacher = loader.Attacher({"entry": PARAMETER_LOADS, "leave": PARAMETER_LOADS}, loader.Types({}))
+    attacher._clocks = ["direct", "call", "none"]
+    probe = request()["probes"][0] | {"kind": "kprobe"}
+    answers = iter([OSError(errno.ENOENT, "no such function")] * refusals + [7])
+
+    def load(*_: object) -> int:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(loader, "_loaded", load)
+    if refusals == 3:
+        with pytest.raises(OSError, match="no such function"):
+            attacher._load(probe, "entry", False, attacher._parameters(probe), "name")
+        assert attacher._clocks == ["direct", "call", "none"]
+    else:
+        assert attacher._load(probe, "entry", False, attacher._parameters(probe), "name") == 7
+        assert attacher._clocks == ["direct", "call", "none"][refusals:]
 
 
 def test_filters_are_no_part_of_what_the_loader_is_asked() -> None:

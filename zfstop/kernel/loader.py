@@ -319,14 +319,18 @@ class Attacher:
             types, fd = self._types.module(probe["module"])
             attach_type = bpf.TRACE_FEXIT if returns else bpf.TRACE_FENTRY
             how = bpf.PROG_TYPE_TRACING, name, attach_type, types.function(probe["symbol"]), fd
-        while True:
-            values["clocks"] = decoders.CLOCKS.index(self._clocks[0])
+        refused: OSError | None = None
+        for place, clocks in enumerate(self._clocks):
+            values["clocks"] = decoders.CLOCKS.index(clocks)
             try:
-                return _loaded(decoders.specialise(self._programs[side], values), *how)
-            except OSError:
-                if len(self._clocks) == 1:
-                    raise
-                del self._clocks[0]
+                program = _loaded(decoders.specialise(self._programs[side], values), *how)
+            except OSError as failure:
+                refused = refused or failure
+                continue
+            # A function that cannot be had in any way says nothing of the clocks of the others.
+            self._clocks = self._clocks[place:]
+            return program
+        raise refused or OSError(errno.EINVAL, "no way to read clocks")
 
 
 #: Types that lead to the object of a decoder, where the position depends on the kernel.
