@@ -412,8 +412,8 @@ def _row(name: str, values: dict[str, Any]) -> str:
     )
 
 
-#: More runnable threads than processors: a test that should take a minute took longer there than one may (20 minutes for
-#: two tries on a busy host, and why is not known). What it would show is not shown on that suite.
+#: More runnable threads than processors: a test that should take a minute took longer there than one may (20 minutes
+#: for two tries on a busy host, and why is not known). What it would show is not shown on that suite.
 TOO_LONG = {"forky": ("cached_reads_on_a_busy_host", "everything")}
 
 

@@ -180,7 +180,6 @@ def strip_and_rename_tracepoints(module: Path) -> Path:
     return module
 
 
-@pytest.mark.xfail(reason="not shown yet", strict=False)
 def test_with_a_stripped_module_and_other_tracepoints_time_is_under_its_cause_or_under_none(
     changed_module: Callable[[Callable[[Path], Path]], None], trace: Callable[..., Trace]
 ) -> None:
