@@ -6,11 +6,12 @@ of its window is, so that a window that is still filling is never diluted.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
-from operator import add, sub
-from typing import Protocol
+from operator import add, itemgetter, sub
+from typing import Any, Protocol
 
 from zfstop.model.events import Key
 from zfstop.model.histogram import Buckets, enough_for, percentile
@@ -166,6 +167,7 @@ class Who:
 
 #: What one key did in the second at a position.
 Part = tuple[int, Key, Stats]
+_POSITION = itemgetter(0)
 #: A row of more parts than this keeps running sums instead of them: that takes less memory.
 _MOST_PARTS = 64
 #: Sums that somebody looked at are kept up through so many changes, and then are not worth it: one part comes and
@@ -324,11 +326,10 @@ class Row:
     @property
     def last(self) -> int:
         """The newest second."""
-        if (only := self._only) is not None:
-            return only[0]
         parts = self._parts
-        tops = self._summed.tops if parts is None else [position for position, _, _ in parts]
-        return max(tops, default=0)
+        if parts is None:
+            return max(self._summed.tops, default=0)
+        return parts[-1][0] if parts else 0
 
     @property
     def max_ns(self) -> int:
@@ -376,7 +377,10 @@ class Row:
             self._summed.add(part, self._span)
         elif len(parts) < _MOST_PARTS:
             # The oldest first, for they leave first; a window may fill from its newest second on.
-            parts.insert(0 if parts and part[0] < parts[0][0] else len(parts), part)
+            if parts and part[0] < parts[-1][0]:
+                insort(parts, part, key=_POSITION)
+            else:
+                parts.append(part)
             if self._sums is not None and (sums := self._wanted_sums()):
                 sums.add(part, self._span)
         else:
@@ -499,9 +503,20 @@ def trend(row: Row, end: int, window: int) -> tuple[int, ...]:
     return tuple(row.cells.get(cell, 0) for cell in range(newest - TREND_CELLS + 1, newest + 1))
 
 
-def sort_rows(
-    items: Iterable[Row], key: Callable[[Row], tuple[float | str, ...]], descending: bool
-) -> list[Row]:
+class Rank(Protocol):
+    """What rows are ordered by: a number, or a tuple."""
+
+    def __lt__(self, other: Any, /) -> bool:
+        """As numbers and tuples do."""
+
+    def __gt__(self, other: Any, /) -> bool:
+        """Likewise."""
+
+
+Order = Callable[[Row], Rank]
+
+
+def sort_rows(items: Iterable[Row], key: Order, descending: bool) -> list[Row]:
     """Sorted by ``key``; equal ones by identity, in the same order in both directions."""
     by_identity = sorted(items, key=lambda row: row.identity)
     return sorted(by_identity, key=key, reverse=descending)

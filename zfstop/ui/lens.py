@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from zfstop.errors import UserError
@@ -258,8 +259,9 @@ class _Order:
         self._sort = sort
         self._ranking = Ranking(sort.column.order, sort.descending)
         self._shown: Ordered | None = None
-        #: The rows whose order stands still, and the others' behind them.
+        #: The rows whose order stands still, the others behind them; and those that are behind these.
         self._held: dict[Identity, None] | None = None
+        self._held_last: dict[Identity, None] = {}
 
     def is_for(self, found: tuple[Row, ...] | Rolling, sort: Sort) -> bool:
         """Whether it is of these rows and this column."""
@@ -279,23 +281,34 @@ class _Order:
             return fresh, 0  # an order of a part of the window is none to hold
         if self._held is None or len(self._held) > 2 * len(rows) + _MOST_VALUES:
             self._held = {identity: None for identity in self._held or () if identity in rows}
+            self._held_last = {}
         held, shown = self._held, self._shown or fresh
         if not held or shown.known is not shown.head:
             held.update(dict.fromkeys([row.identity for row in shown.known]))
+        if shown.tail and not self._held_last:
+            self._held_last = dict.fromkeys([row.identity for row in shown.tail])
         first = [row for row in map(rows.get, held) if row is not None]
-        self._shown = Ordered(
-            first,
-            len(rows),
-            lambda: [*first, *(row for row in self._ranking.sort(rows.values()) if row.identity not in held)],
-            rows,
-        )
+        last = [row for row in map(rows.get, self._held_last) if row and row.identity not in held]
+        self._shown = self._standing(first, last, rows)
         return self._shown, sum(row.identity not in held for row in fresh.head[: len(first)])
+
+    def _standing(self, first: list[Row], last: list[Row], rows: Mapping[Identity, Row]) -> Ordered:
+        """The rows with these first and last, and what is between them by the column."""
+        held = {row.identity for row in chain(first, last)}
+
+        def whole() -> list[Row]:
+            return [*first, *(row for row in self._ranking.sort(rows.values()) if row.identity not in held), *last]
+
+        def the_last() -> list[Row]:
+            return last or [row for row in self._ranking.last(rows) if row.identity not in held]
+
+        return Ordered(first, rows, whole, the_last)
 
     def _by_column(self, found: tuple[Row, ...] | Rolling) -> Ordered:
         if isinstance(found, Rolling):
             return self._ranking.ranked(found.by_identity, found.touched())
         ordered = self._ranking.sort(found)
-        return Ordered(ordered, len(ordered), lambda: ordered, {row.identity: row for row in ordered})
+        return Ordered(ordered, {row.identity: row for row in ordered}, lambda: ordered, lambda: ordered)
 
 
 class Lens:
