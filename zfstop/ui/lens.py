@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from zfstop.errors import UserError
 from zfstop.feed import Feed
-from zfstop.model.advice import Advice, Moment, Places, advise
+from zfstop.model.advice import Advice, Places, advise
 from zfstop.model.bill import LOOK_BACK, Bill, telling
 from zfstop.model.books import Books
 from zfstop.model.causes import by_cause
@@ -245,10 +246,10 @@ class _Held:
         self.newest = self.seconds[-1:]
 
 
-def _moment(newest: tuple[Second, ...]) -> Moment | None:
-    """What ZFS said of itself at the end, where somebody asked it."""
-    said = newest[-1].zfs if newest else None
-    return Moment(said, newest[-1].mono_ns) if said is not None else None
+def _slow_in(seconds: Iterable[Second]) -> int:
+    """How many slow calls; of very many groups."""
+    groups = chain.from_iterable(second.groups for second in seconds)
+    return sum(map(attrgetter("count"), map(itemgetter(1), groups)))
 
 
 class _Order:
@@ -302,7 +303,9 @@ class _Order:
         def the_last() -> list[Row]:
             return last or [row for row in self._ranking.last(rows) if row.identity not in held]
 
-        return Ordered(first, rows, whole, the_last)
+        standing = Ordered(first, rows, whole, the_last)
+        standing.tail = last
+        return standing
 
     def _by_column(self, found: tuple[Row, ...] | Rolling) -> Ordered:
         if isinstance(found, Rolling):
@@ -585,7 +588,7 @@ class Lens:
         feed = self.feed
         self._follow(self.asked)
         end = self.end
-        self._rolling.move_to(end, self._without_events, _MOST_NOW)
+        self._rolling.move_to(end, self._without_events, _MOST_NOW, weigh=self._weight)
         reduced_from = self._reduce(end, max(self.window, chart_columns))
         self._ops.move_to(end, self._small_between, floor=reduced_from)
         self._places.move_to(end, self._placed_between, floor=reduced_from)
@@ -629,7 +632,7 @@ class Lens:
             summed=any(second.summed for second in self._recorded(max(0, end - self.window), end)),
             zone=feed.playback.zone if feed.playback is not None else None,
             of=feed.history.end if feed.playback is not None else None,
-            advice=advise(found.places, _moment(self._box_held[-1:] if self.box else newest)),
+            advice=self._advise(found, end),
             syncing=self._shares(end, chart_columns, 1),
             map_syncing=self._shares(end, chart_columns, self.span),
             txgs=committed(self._recorded(max(0, end - self.window), end)),
@@ -641,11 +644,18 @@ class Lens:
             why=any(row.waits is not None for row in found.places or shown.head),
         )
 
+    def _advise(self, found: _Found, end: int) -> tuple[Advice, ...]:
+        """Sentences about what the table is of."""
+        start, end = (self.box.start, self.box.end) if self.box else (max(0, end - self.window), end)
+        seconds = self._box_held if self.box else self._recorded(start, end)
+        return advise(found.places, seconds, end - len(seconds))
+
     def _filling(self, end: int, reduced_from: int, chart_columns: int) -> tuple[int, int] | None:
         """How far it is with what was too much for one frame."""
         wanted = min(self.window, end)
         reduced = reduced_from <= max(0, end - max(self.window, chart_columns))
-        if self._rolling.whole and self._all.whole and reduced:
+        singles = not self.single or self.box is not None or len(self._singles) == wanted
+        if self._rolling.whole and self._all.whole and reduced and singles:
             return None
         return min(wanted, end - max(self._rolling.start, reduced_from)), wanted
 
@@ -695,7 +705,7 @@ class Lens:
             calls_there = sum(row.count for row in self._rolling.by_identity.values())
             return _Found(tuple(calls), kept, calls_there, there, places=self._places.rows())
         if self.query:
-            self._all.move_to(end, self._unsought_bare, _MOST_NOW)
+            self._all.move_to(end, self._unsought_bare, _MOST_NOW, weigh=self._weight)
         return _Found(self._rolling, 0, 0, len(self._all.by_identity), places=self._places.rows())
 
     def _in_box(self, box: Box) -> _Found:
@@ -741,17 +751,22 @@ class Lens:
         return self._sieve.blind or not self.trail.of_tallies
 
     def _calls_kept(self, end: int) -> tuple[list[Call], int, int]:
-        """The newest single calls of the window, how many were kept, and how many without the query."""
-        start = max(0, end - self.window)
+        """The newest single calls of the window, how many were kept, and how many without the query; for now those of
+        the seconds that fit into a frame.
+        """
+        start, left = max(0, end - self.window), _MOST_NOW
         for position in [position for position in self._singles if not start <= position < end]:
             del self._singles[position]
-        for position in range(start, end):
+        for position in range(end - 1, start - 1, -1):
             if position not in self._singles:
+                if left <= 0:
+                    break
+                left -= self._weight(position)
                 shown = self._between(position, position + 1)
                 there = self._unsought(position, position + 1) if self.query else shown
-                for one, whole in zip(shown, there, strict=True):
-                    found = calls_of(position, one)
-                    self._singles[position] = (found, len(one.events), len(whole.events))
+                calls = [call for one in shown for call in calls_of(position, one)]
+                kept, of = (sum(len(second.events) for second in seconds) for seconds in (shown, there))
+                self._singles[position] = (tuple(calls), kept, of)
         newest: list[Call] = []
         for position in sorted(self._singles, reverse=True):
             newest += self._singles[position][0]
@@ -843,7 +858,7 @@ class Lens:
             held.pause = replace(
                 was,
                 elapsed_ns=was.elapsed_ns + round(distance_s(clocks) * NS_PER_S),
-                slow=was.slow + sum(stats.count for second in fresh for _, stats in second.groups),
+                slow=was.slow + _slow_in(fresh),
                 lost=was.lost + sum(second.counts.losses for second in fresh),
             )
         return held.pause
@@ -899,6 +914,10 @@ class Lens:
             return self.feed.history.between(start, end)
         first = self._held.end - len(self._held.seconds)
         return self._held.seconds[max(0, start - first) : max(0, end - first)]
+
+    def _weight(self, position: int) -> int:
+        """How many groups are sifted for a second."""
+        return sum(len(second.groups) for second in self._recorded(position, position + 1))
 
     def _about(self, box: Box, held: tuple[Second, ...], recorded: Recorded) -> Boxed:
         began = held[0].clock - held[0].length_ns / NS_PER_S if held else 0.0
