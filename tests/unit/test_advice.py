@@ -34,9 +34,7 @@ MONO = 10**13
 NAMES = ("tank", "tank/pg", "tank/pg/wal", "tank/bak", "rpool/log", "dev 0:57")
 
 
-def txg(
-    number: int, from_s: float, sync_s: float | None = None, dirty: float | None = None
-) -> Txg:
+def txg(number: int, from_s: float, sync_s: float | None = None, dirty: float | None = None) -> Txg:
     """One that began to sync ``from_s`` after second 0 began, and took ``sync_s`` if it is done; ``dirty`` in GiB."""
     begun = MONO - 10**9 + int(from_s * 10**9)
     size = None if dirty is None else int(dirty * (1 << 30))

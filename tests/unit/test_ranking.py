@@ -73,7 +73,7 @@ def test_it_is_the_order_of_all_rows_wherever_the_window_goes(name: str, descend
 
 def test_a_row_that_is_not_there_has_no_place() -> None:
     assert place_of((), ("x",)) is None
-    assert row_of(Ordered([], {}, list, list), ("x",)) is None
+    assert row_of(Ordered([], 0, {}, list, list), ("x",)) is None
 
 
 def test_a_window_that_fills_bit_by_bit_is_a_shorter_one_until_it_is_whole() -> None:

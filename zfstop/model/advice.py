@@ -182,10 +182,12 @@ def _fullest(pools: Iterable[tuple[ZfsState, PoolState]], numbers: Container[int
     full = []
     for state, pool in pools:
         most, delay_from = state.figures.dirty_max, state.figures.delay_bytes
-        for txg in pool.txgs:
-            if most and txg.dirty is not None and txg.number in numbers:
-                if txg.dirty >= (most if delay_from is None else delay_from):
-                    full.append((txg.dirty / most, txg.number, _part_of(txg.dirty, most)))
+        if most:
+            full += [
+                (txg.dirty / most, txg.number, _part_of(txg.dirty, most))
+                for txg in pool.txgs
+                if txg.number in numbers and txg.dirty is not None and txg.dirty >= (delay_from or most)
+            ]
     if not full:
         return ""
     _, number, part = max(full)

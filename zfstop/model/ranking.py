@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import eq
+from operator import eq, gt, lt
 from typing import overload
 
 from zfstop.model.rows import Identity, Order, Rank, Row
@@ -25,14 +25,17 @@ class Ordered(Sequence[Row]):
     def __init__(
         self,
         head: Sequence[Row],
+        count: int,
         there: Mapping[Identity, Row],
         whole: Callable[[], Sequence[Row]],
         last: Callable[[], Sequence[Row]],
     ) -> None:
-        """``head`` are the first of the rows that are ``there``; ``whole`` gives all of them, ``last`` the last few."""
+        """``head`` are the first of ``count`` rows; ``there`` they all are unordered, ``whole`` gives them in order,
+        ``last`` the last few.
+        """
         self.head = head
         self._there = there
-        self._count = len(there)
+        self._count = count
         self._whole = whole
         self._last = last
         self._all: Sequence[Row] | None = head if len(head) == self._count else None
@@ -115,9 +118,7 @@ class Ranking:
             self._refresh(rows, touched)
         if not self._begun or (self._floor is not None and len(self._head) < min(_KEEP, len(rows))):
             self._scan(rows)
-        return Ordered(
-            self._head, rows, lambda: self.sort(rows.values()), lambda: self.last(rows)
-        )
+        return Ordered(self._head, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows))
 
     def last(self, rows: Mapping[Identity, Row]) -> list[Row]:
         """The last of them in order, a few hundred."""
@@ -172,11 +173,8 @@ class Ranking:
             return []
         above = self._descending is not last
         edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
-        ranked = zip(rows.values(), keys, strict=True)
-        if above:
-            beyond = [row for row, key in ranked if key > edge]
-        else:
-            beyond = [row for row, key in ranked if key < edge]
+        beats = gt if above else lt
+        beyond = [row for row, key in zip(rows.values(), keys, strict=True) if beats(key, edge)]
         alike = [row for row, key in zip(rows.values(), keys, strict=True) if key == edge]
         alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
         return self.sort([*beyond, *alike])

@@ -251,12 +251,12 @@ class Row:
     these, and adds them up when it is asked.
     """
 
-    __slots__ = ("_kept_up", "_parts", "_span", "_sums", "_who", "count", "identity", "total_ns")
+    __slots__ = ("_kept_up", "_parts", "_span", "_sums", "_who", "count", "identity", "last", "total_ns")
 
     def __init__(self, identity: Identity, span: int = 1) -> None:
         """``span`` seconds share a cell of the trend."""
         self.identity = identity
-        self.count = self.total_ns = 0
+        self.count = self.total_ns = self.last = 0
         self._span = span
         self._parts: list[Part] | None = []
         self._sums: _Sums | None = None
@@ -324,14 +324,6 @@ class Row:
         return self._summed.keys.keys() if only is None else (only[1],)
 
     @property
-    def last(self) -> int:
-        """The newest second."""
-        parts = self._parts
-        if parts is None:
-            return max(self._summed.tops, default=0)
-        return parts[-1][0] if parts else 0
-
-    @property
     def tops(self) -> Mapping[int, int]:
         """Position -> the longest latency in that second, of those with an operation in them."""
         return self._summed.tops
@@ -376,6 +368,7 @@ class Row:
         stats = part[2]
         self.count += stats.count
         self.total_ns += stats.total_ns
+        self.last = max(self.last, part[0])
         self._who = None
         parts = self._parts
         if parts is None:
@@ -398,9 +391,12 @@ class Row:
         self._who = None
         if parts is None:
             self._summed.take(part, self._span)
+            if part[0] == self.last:
+                self.last = max(self._summed.tops, default=0)
         else:
             place = next(place for place, (at, _, its) in enumerate(parts) if at == part[0] and its is stats)
             del parts[place]
+            self.last = parts[-1][0] if parts else 0
             if self._sums is not None and (sums := self._wanted_sums()):
                 sums.take(part, self._span)
         self.count -= stats.count
@@ -471,6 +467,12 @@ class Rolling(Sliding):
                 self._enter(held[0], self._named)
                 self._seconds[self._named - self._start] = held[0]
             self._named += 1
+
+    def let_go(self, most: int) -> bool:
+        """Nobody will look here again: free so many rows at most; whether some are left."""
+        for _ in range(min(most, len(self._rows))):
+            self._rows.popitem()
+        return bool(self._rows)
 
     def rows(self) -> tuple[Row, ...]:
         """The same as :func:`rows` of the seconds within the window."""

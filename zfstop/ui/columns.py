@@ -21,6 +21,8 @@ NONE = "-"
 _GUTTER = 1
 _GAP = 1
 _FILE_LEAST = 6
+#: What it has beyond this, the column that rows are grouped by may take.
+_FILE_ROOMY = 24
 #: Wider than any terminal: the column is there only because of the grouping.
 _NEVER = 1 << 16
 #: A figure before, and after; None where it is not known.
@@ -155,7 +157,7 @@ def _share_column(key: str, share: float, shown_from: int) -> Column:
 
 COLUMNS: tuple[Column, ...] = (
     Column("wait", "WAIT", 5, 0, _waited, attrgetter("total_ns")),
-    Column("trend", "TREND", 10, 119, _trend, lambda row: (row.last, row.total_ns), right=False),
+    Column("trend", "TREND", 10, 119, _trend, attrgetter("last", "total_ns"), right=False),
     _share_column("p50", 0.50, 142),
     _share_column("p99", 0.99, 58),
     Column("max", "MAX", 6, 0, _no_text, attrgetter("max_ns"), latency=lambda row: row.max_ns),
@@ -276,8 +278,13 @@ def layout(
         for column in registry[:-1]
         if room >= column.shown_from or column in extra
     ]
-    taken = _GUTTER + sum(width + _GAP for _, width in shown)
-    return (*shown, (registry[-1], max(_FILE_LEAST, total - taken)))
+    rest = total - _GUTTER - sum(width + _GAP for _, width in shown)
+    for place, (column, width) in enumerate(shown):
+        if column.always_by is grouping and rest > _FILE_ROOMY:
+            more = min(rest - _FILE_ROOMY, column.width + len(column.grows) - width)
+            shown[place] = column, width + more
+            rest -= more
+    return (*shown, (registry[-1], max(_FILE_LEAST, rest)))
 
 
 def column_at(

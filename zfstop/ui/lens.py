@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from itertools import chain
-from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from zfstop.errors import UserError
@@ -51,9 +50,11 @@ WINDOWS = (10, 60, 300)
 #: Seconds kept when paused, however long the pause: enough for the longest window and the widest chart.
 _HELD = 600
 #: Groups added up in one frame: what is more waits for the next, which comes at once.
-_MOST_NOW = 4_000
+_MOST_NOW = 3_000
 #: Seconds whose passing calls are remembered.
 _FEW = 4
+#: Seconds of which is remembered how many slow calls there were: all that a history holds.
+_COUNTED = 1800
 #: Rows whose names are offered for a filter: those that waited the most.
 _MOST_VALUES = 2000
 #: How many changes of a feed's own condition are remembered.
@@ -147,6 +148,7 @@ class _Found:
     boxed: Boxed | None = None
     places: tuple[Row, ...] = ()
     op_pairs: tuple[OpPair, ...] = ()
+    ops: tuple[Row, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class Frame:
     With ``after``, the rows compare its seconds with those of ``before``, ``op_pairs`` the operations.
     ``filling``: (seconds of the window added up so far, of how many), until that is done. ``held``: the order of rows
     stands still, and how many that would rank among the first are kept back by that. ``why``: waits are known.
+    ``ops_shown`` are as ``ops``, but of the box where there is one.
     """
 
     status: Status
@@ -204,6 +207,12 @@ class Frame:
     filling: tuple[int, int] | None = None
     held: int | None = None
     why: bool = False
+    ops_shown: tuple[Row, ...] = ()
+
+    @property
+    def seconds(self) -> int:
+        """How many seconds of the window there are; one that was recorded late counts as one."""
+        return min(self.window, self.end) if self.filling is None else self.filling[0]
 
     @property
     def relief(self) -> tuple[str, ...]:
@@ -246,10 +255,8 @@ class _Held:
         self.newest = self.seconds[-1:]
 
 
-def _slow_in(seconds: Iterable[Second]) -> int:
-    """How many slow calls; of very many groups."""
-    groups = chain.from_iterable(second.groups for second in seconds)
-    return sum(map(attrgetter("count"), map(itemgetter(1), groups)))
+def _by_time(found: tuple[Row, ...]) -> tuple[Row, ...]:
+    return tuple(sorted(found, key=lambda row: -row.total_ns))
 
 
 class _Order:
@@ -298,12 +305,16 @@ class _Order:
         held = {row.identity for row in chain(first, last)}
 
         def whole() -> list[Row]:
-            return [*first, *(row for row in self._ranking.sort(rows.values()) if row.identity not in held), *last]
+            return [
+                *first,
+                *(row for row in self._ranking.sort(rows.values()) if row.identity not in held),
+                *last,
+            ]
 
         def the_last() -> list[Row]:
             return last or [row for row in self._ranking.last(rows) if row.identity not in held]
 
-        standing = Ordered(first, rows, whole, the_last)
+        standing = Ordered(first, len(rows), rows, whole, the_last)
         standing.tail = last
         return standing
 
@@ -311,7 +322,8 @@ class _Order:
         if isinstance(found, Rolling):
             return self._ranking.ranked(found.by_identity, found.touched())
         ordered = self._ranking.sort(found)
-        return Ordered(ordered, {row.identity: row for row in ordered}, lambda: ordered, lambda: ordered)
+        there = {row.identity: row for row in ordered}
+        return Ordered(ordered, len(ordered), there, lambda: ordered, lambda: ordered)
 
 
 class Lens:
@@ -331,8 +343,6 @@ class Lens:
         self._held: _Held | None = None
         self._known: list[tuple[int, Known]] = []
         self._controls = feed.controls()
-        #: The rows that there are without the query; without one they are those shown.
-        self._all: Rolling
         self.span = SPANS[0]
         self.box: Box | None = None
         self.drawn: Box | None = None
@@ -352,6 +362,12 @@ class Lens:
         #: Whether the order of rows is to stand still, the order that does, and how rows rank else.
         self.holding = False
         self._order: _Order | None = None
+        #: Those whose rows nobody looks at any more: 100,000 of them are not freed within one frame.
+        self._gone: list[Rolling] = []
+        #: Position -> how many slow calls there were, whatever of them is shown.
+        self._slow: dict[int, int] = {}
+        #: The rows shown, and those that there are without the query; without one they are the same.
+        self._rolling = self._all = Rolling(self.grouping, self.window)
         self._look_anew()
         self._map_anew()
         self._small: OrderedDict[int, tuple[Second, Point, Second]] = OrderedDict()
@@ -587,6 +603,7 @@ class Lens:
         """What is to be seen now. ``chart_columns`` is how many seconds the chart has room for."""
         feed = self.feed
         self._follow(self.asked)
+        self._let_go()
         end = self.end
         self._rolling.move_to(end, self._without_events, _MOST_NOW, weigh=self._weight)
         reduced_from = self._reduce(end, max(self.window, chart_columns))
@@ -598,6 +615,7 @@ class Lens:
         else:
             found = self._in_box(self.box) if self.box else self._in_window(end)
         shown, held = self._in_order(found.rows)
+        ops = self._ops.rows()
         drawn = self.drawn
         newest = self._between(end - 1, end) if end else ()
         totals = feed.history.totals_at(end) if self._held is None else self._held.totals
@@ -614,7 +632,7 @@ class Lens:
             window_ns=self._rolling.length_ns,
             end=end,
             rows=shown,
-            ops=tuple(sorted(self._ops.rows(), key=lambda row: -row.total_ns)),
+            ops=_by_time(ops),
             calls=self._calls.summaries(),
             points=self._points(max(0, end - chart_columns), end, reduced_from),
             heat=self._columns.heat(end, chart_columns, self.span, self._recorded),
@@ -642,7 +660,14 @@ class Lens:
             filling=self._filling(end, reduced_from, chart_columns),
             held=held,
             why=any(row.waits is not None for row in found.places or shown.head),
+            ops_shown=_by_time(ops if found.ops is None else found.ops),
         )
+
+    def _let_go(self) -> None:
+        """Free some of what is not looked at any more."""
+        self._gone = [old for old in self._gone if old is not self._rolling and old is not self._all]
+        if self._gone and not self._gone[-1].let_go(_MOST_NOW):
+            self._gone.pop()
 
     def _advise(self, found: _Found, end: int) -> tuple[Advice, ...]:
         """Sentences about what the table is of."""
@@ -725,7 +750,8 @@ class Lens:
             elif self.query:
                 of = len(self._rows_of(box, tuple(second for second, _ in there)))
             places = rows(seconds, _PLACES, box.end - len(seconds), box.end - box.start)
-            self._box_seen = _Found(found, kept, slow, of, about, places)
+            ops = rows(seconds, Grouping.OPERATION, box.end - len(seconds), box.end - box.start)
+            self._box_seen = _Found(found, kept, slow, of, about, places, ops=ops)
         return self._box_seen
 
     def _rows_inside(self, box: Box, sieve: Sieve) -> tuple[Row, ...]:
@@ -839,6 +865,7 @@ class Lens:
         self._singles: dict[int, tuple[tuple[Call, ...], int, int]] = {}
 
     def _group_anew(self) -> None:
+        self._gone += {self._rolling, self._all}
         self._rolling = Rolling(self.grouping, self.window)
         self._all = Rolling(self.grouping, self.window) if self.query else self._rolling
         self._box_seen = self._compared = self._order = None
@@ -847,6 +874,7 @@ class Lens:
         """What came since the place that is stood at."""
         held, history = self._held, self.feed.history
         if held is None:
+            self._slow_in(history.between(history.end - 1, history.end), history.end)
             playback = self.feed.playback
             return Pause(0, 0, back=True) if playback is not None and not playback.playing else None
         end = history.end
@@ -858,10 +886,22 @@ class Lens:
             held.pause = replace(
                 was,
                 elapsed_ns=was.elapsed_ns + round(distance_s(clocks) * NS_PER_S),
-                slow=was.slow + _slow_in(fresh),
+                slow=was.slow + self._slow_in(fresh, end),
                 lost=was.lost + sum(second.counts.losses for second in fresh),
             )
         return held.pause
+
+    def _slow_in(self, seconds: tuple[Second, ...], end: int) -> int:
+        """How many slow calls there were in these, which end at position ``end``; counted while they come, for a
+        minute of them would take long.
+        """
+        start = end - len(seconds)
+        for position, second in enumerate(seconds, start):
+            if position not in self._slow:
+                self._slow[position] = sum(stats.count for _, stats in second.groups)
+        if len(self._slow) > 2 * _COUNTED:
+            self._slow = {at: count for at, count in self._slow.items() if at >= end - _COUNTED}
+        return sum(self._slow[position] for position in range(start, end))
 
     def _known_at(self, end: int) -> Known:
         """What the feed said of itself when ``end`` was the end, as far as somebody looked then."""
