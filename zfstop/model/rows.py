@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from zfstop.model.events import Key
 from zfstop.model.histogram import Buckets, enough_for, percentile
 from zfstop.model.history import Second, Stats, can_be_summed
-from zfstop.model.sliding import Between, Sliding, Weigh
+from zfstop.model.sliding import Between, Sliding
 from zfstop.model.waits import CAUSES, Waits
 from zfstop.zfs.operations import class_of
 
@@ -446,16 +446,8 @@ class Rolling(Sliding):
         found, self._touched = self._touched, set()
         return found
 
-    def move_to(
-        self,
-        end: int,
-        between: Between,
-        most: int | None = None,
-        floor: int = 0,
-        weigh: Weigh | None = None,
-    ) -> None:
-        """As every window; and what the history lets go of for want of memory is not kept here either."""
-        super().move_to(end, between, most, floor, weigh)
+    def _moved(self, between: Between) -> None:
+        """What the history lets go of for want of memory is not kept here either."""
         self._named = max(self._named, self._start)
         while self._named < self.end:
             mine = self._seconds[self._named - self._start]

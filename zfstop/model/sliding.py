@@ -66,6 +66,10 @@ class Sliding:
             self._start = end
         self._forward(end, between, most)
         self._back(start, between, most, weigh)
+        self._moved(between)
+
+    def _moved(self, between: Between) -> None:
+        """It ends where it should."""
 
     def _forward(self, end: int, between: Between, most: int | None) -> None:
         """What is new; when some of it is gone, or it is too much to be fetched now, all is fetched from its end."""
