@@ -90,6 +90,14 @@ def test_labels_beneath_the_map_are_equally_far_apart_however_long_seconds_were(
     assert "└14:01:00" in axis
 
 
+def test_where_round_times_come_irregularly_labels_tell_the_time_of_every_fifteenth_column() -> None:
+    ends = list(accumulate(islice(cycle((1.0,) * 3 + (5000.0,)), 60), initial=1_768_399_200.0))
+    slices = tuple(Slice(clock, 1, (0,) * len(FINE)) for clock in ends)
+    axis = map_lines(layout(Heat(1, 0, len(slices), slices), 68, 16), 10**7, None, UTC)[-1][0][0]
+    assert [place - SCALE_WIDTH for place, glyph in enumerate(axis) if glyph == "└"] == [0, 15, 30, 45]
+    assert axis[SCALE_WIDTH + 15 :].startswith(f"└{datetime.fromtimestamp(ends[15], UTC):%H:%M:%S}")
+
+
 @pytest.mark.parametrize("count", [0, *STEPS, 9, 99, 10**7])
 def test_more_calls_are_a_denser_glyph(count: int) -> None:
     counts = [0] * len(FINE)

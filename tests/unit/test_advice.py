@@ -28,6 +28,7 @@ from zfstop.model.sieve import Sieve
 from zfstop.model.state import Controls
 from zfstop.model.waits import CAUSES, Waits, together
 from zfstop.model.zfs_state import Figures, PoolState, Txg, ZfsState
+from zfstop.ui.why import advice_line
 
 MS = 1_000_000
 MONO = 10**13
@@ -213,3 +214,15 @@ def test_the_share_told_is_that_of_the_calls_it_opens(events: list[Event]) -> No
         assert max(CAUSES, key=lambda cause: getattr(waits, cause)) == item.cause
         assert len(seen) >= LEAST_CALLS
         assert waits.total >= LEAST_KNOWN * sum(one.latency_ns for one in seen)
+
+
+def test_where_not_all_that_zfs_says_has_room_the_first_of_it_is_told() -> None:
+    (found,) = advice(THROTTLED, SYNCING)
+    for width, end in (
+        (160, "syncing for 3.80s"),
+        (130, "txg 9114206 was written"),
+        (80, "dirty-data throttle"),
+    ):
+        line = "".join(text for text, _ in advice_line(found, width))
+        assert line.removesuffix(" W opens it").removesuffix(" [W]").endswith(end)
+        assert len(line) <= width

@@ -28,6 +28,8 @@ _AXIS_FROM = 6
 #: Seconds between two labels of the axis.
 _TICKS = (10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _LABEL = len("└14:00:00 ")
+#: Columns between two labels where round times would be too irregular.
+_LABEL_EVERY = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +182,16 @@ def _scale(rows: tuple[int, ...], row: int, threshold_ns: int) -> tuple[Part, ..
 
 
 def _axis(plan: Layout, zone: tzinfo | None) -> Line:
-    """Clock times, each under the first column of its time."""
+    """Clock times, each under the first column of its time: round ones if they are far enough apart."""
     slices = plan.heat.slices[len(plan.heat.slices) - plan.columns :]
     ticks = [tick for tick in _TICKS if tick >= _LABEL * plan.heat.span] or [_TICKS[-1]]
-    found = (_marks(slices, tick) for tick in ticks)
+    found = [_marks(slices, tick) for tick in ticks]
     # Where seconds took longer, or some were not recorded, times come closer: then there are fewer labels.
     apart = (marks for marks in found if all(b - a >= _LABEL for (a, _), (b, _) in pairwise(marks)))
     marks = next(apart, [])
+    if len(marks) < 2 <= len(found[0]):
+        numbered = enumerate(slices)
+        marks = [(at, item.clock) for at, item in numbered if (plan.first + at) % _LABEL_EVERY == 0]
     left = SCALE_WIDTH + plan.room - plan.columns
     text = ""
     for column, clock in marks:

@@ -548,7 +548,10 @@ class Lens:
 
     def select(self, box: Box | None) -> None:
         """Only the calls in this box of the map from now on; its seconds are kept as long as it is."""
-        self.box, self.drawn = box, None
+        self.drawn = None
+        if box is None and self.box is None:
+            return
+        self.box = box
         self._box_held = self._recorded(box.start, box.end) if box else ()
         self._box_seen = self._order = None
         if box is not None and self.after is not None:
@@ -605,15 +608,18 @@ class Lens:
         self._follow(self.asked)
         self._let_go()
         end = self.end
-        self._rolling.move_to(end, self._without_events, _MOST_NOW, weigh=self._weight)
-        reduced_from = self._reduce(end, max(self.window, chart_columns))
+        # What a key leads to is seen at once: its first frame has less in it.
+        begun = max(self._rolling.start, end - self.window) < min(self._rolling.end, end)
+        most = _MOST_NOW if begun else _MOST_NOW // 2
+        self._rolling.move_to(end, self._without_events, most, weigh=self._weight)
+        reduced_from = self._reduce(end, max(self.window, chart_columns), most)
         self._ops.move_to(end, self._small_between, floor=reduced_from)
         self._places.move_to(end, self._placed_between, floor=reduced_from)
         self._calls.move_to(end, self._small_between, floor=reduced_from)
         if self.before is not None and self.after is not None:
             found = self._between_marks(self.before, self.after)
         else:
-            found = self._in_box(self.box) if self.box else self._in_window(end)
+            found = self._in_box(self.box) if self.box else self._in_window(end, most)
         shown, held = self._in_order(found.rows)
         ops = self._ops.rows()
         drawn = self.drawn
@@ -724,13 +730,13 @@ class Lens:
         found = self._syncing.shares(max(0, end - columns * span), end, span, self._recorded)
         return found if any(share is not None for share in found) else ()
 
-    def _in_window(self, end: int) -> _Found:
+    def _in_window(self, end: int, most: int) -> _Found:
         if self.single:
-            calls, kept, there = self._calls_kept(end)
+            calls, kept, there = self._calls_kept(end, most)
             calls_there = sum(row.count for row in self._rolling.by_identity.values())
             return _Found(tuple(calls), kept, calls_there, there, places=self._places.rows())
         if self.query:
-            self._all.move_to(end, self._unsought_bare, _MOST_NOW, weigh=self._weight)
+            self._all.move_to(end, self._unsought_bare, most, weigh=self._weight)
         return _Found(self._rolling, 0, 0, len(self._all.by_identity), places=self._places.rows())
 
     def _in_box(self, box: Box) -> _Found:
@@ -776,11 +782,11 @@ class Lens:
         """Whether the filters ask for what all-calls statistics do not know."""
         return self._sieve.blind or not self.trail.of_tallies
 
-    def _calls_kept(self, end: int) -> tuple[list[Call], int, int]:
+    def _calls_kept(self, end: int, most: int) -> tuple[list[Call], int, int]:
         """The newest single calls of the window, how many were kept, and how many without the query; for now those of
         the seconds that fit into a frame.
         """
-        start, left = max(0, end - self.window), _MOST_NOW
+        start, left = max(0, end - self.window), most
         for position in [position for position in self._singles if not start <= position < end]:
             del self._singles[position]
         for position in range(end - 1, start - 1, -1):
@@ -1003,9 +1009,11 @@ class Lens:
         before = (Point(),) * max(0, min(known_from, end) - max(start, self.feed.history.start))
         return (*before, *(found for _, found, _ in self._reduced(max(start, known_from), end)))
 
-    def _reduce(self, end: int, wanted: int) -> int:
-        """Work out more of the ``wanted`` seconds before ``end``; returns the position from which on all are."""
-        left, position = _MOST_NOW, end
+    def _reduce(self, end: int, wanted: int, most: int) -> int:
+        """Work out more of the ``wanted`` seconds before ``end``, of about ``most`` groups; returns the position from
+        which on all are.
+        """
+        left, position = most, end
         while position > max(0, end - wanted):
             if position - 1 not in self._small:
                 if left <= 0:

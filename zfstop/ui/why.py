@@ -30,7 +30,8 @@ def advice_line(advice: Advice, width: int) -> Line:
     """The sentence, with what ZFS says to it where there is room, and how to open it."""
     label, key = " WHY ", "W opens it"
     room = max(0, width - len(label) - len(" [W]") - 1)
-    forms = (advice.text, advice.sentence, fit(advice.sentence, room).rstrip())
+    first = f"{advice.sentence}; {advice.evidence.partition(', ')[0]}" if advice.evidence else advice.text
+    forms = (advice.text, first, advice.sentence, fit(advice.sentence, room).rstrip())
     return fit_cells([(0, (label,), "note"), (1, forms, "strong"), (2, (key, "[W]"), "dim")], width, " ")
 
 
