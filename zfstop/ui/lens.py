@@ -880,9 +880,12 @@ class Lens:
         """What came since the place that is stood at."""
         held, history = self._held, self.feed.history
         if held is None:
-            self._slow_in(history.between(history.end - 1, history.end), history.end)
             playback = self.feed.playback
-            return Pause(0, 0, back=True) if playback is not None and not playback.playing else None
+            if playback is not None:
+                return None if playback.playing else Pause(0, 0, back=True)
+            end = history.end
+            self._slow_in(history.between(end - 1, end), end)
+            return None
         end = history.end
         if end > held.counted:
             fresh = history.between(held.counted, end)
