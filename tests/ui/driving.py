@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fake_feed import FakeFeed, busy_feed
@@ -14,6 +15,8 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
+from zfstop.recording import RecordedHistory
+from zfstop.replay import Replay
 from zfstop.ui.app import ZfstopApp
 
 
@@ -121,6 +124,28 @@ async def shown(
     app = ZfstopApp(feed or busy_feed(), look_every_s=3600, **options)
     async with running(app, width, height) as pilot:
         yield Screen(app, pilot)
+
+
+class Clock:
+    """Moves only when told to."""
+
+    now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def replayed(
+    path: Path, clock: Clock, width: int = 80, height: int = 24, **options: Any
+) -> AsyncIterator[Screen]:
+    """The app on a recording that plays by ``clock``, from its beginning. ``options`` are the app's."""
+    feed = Replay(RecordedHistory(path), clock)
+    feed.start()
+    app = ZfstopApp(feed, look_every_s=3600, **options)
+    async with running(app, width, height) as pilot:
+        yield Screen(app, pilot)
+    feed.stop()
 
 
 @asynccontextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import accumulate, cycle, islice, pairwise
 
 import pytest
 from driving import Screen, shown
@@ -73,6 +75,27 @@ async def test_the_map_shows_all_calls_with_their_number_as_a_glyph() -> None:
         assert slow.strip() == ":"
         assert slow.rindex(":") == len(slow) - 10
         assert "└14:00:10" in map_of(screen)[-1]
+
+
+@pytest.mark.parametrize(
+    "took", [[1.0], [1.3], [2.5], [1.0, 1.0, 1.7], [1.1, 1.0, 1.0, 2.9, 1.0]], ids=lambda took: str(took)
+)
+def test_labels_beneath_the_map_are_equally_far_apart_however_long_seconds_were(took: list[float]) -> None:
+    ends = list(accumulate(islice(cycle(took), 110), initial=1_768_399_200.0))
+    slices = tuple(Slice(clock, 1, (0,) * len(FINE)) for clock in ends)
+    axis = map_lines(layout(Heat(1, 0, len(slices), slices), 120, 16), 10**7, None, UTC)[-1][0][0]
+    clocks = [datetime.strptime(label.split()[0], "%H:%M:%S") for label in axis.split("└")[1:]]
+    assert len(clocks) >= 3
+    assert len({b - a for a, b in pairwise(clocks)}) == 1
+    assert "└14:01:00" in axis
+
+
+def test_where_round_times_come_irregularly_labels_tell_the_time_of_every_fifteenth_column() -> None:
+    ends = list(accumulate(islice(cycle((1.0,) * 3 + (5000.0,)), 60), initial=1_768_399_200.0))
+    slices = tuple(Slice(clock, 1, (0,) * len(FINE)) for clock in ends)
+    axis = map_lines(layout(Heat(1, 0, len(slices), slices), 68, 16), 10**7, None, UTC)[-1][0][0]
+    assert [place - SCALE_WIDTH for place, glyph in enumerate(axis) if glyph == "└"] == [0, 15, 30, 45]
+    assert axis[SCALE_WIDTH + 15 :].startswith(f"└{datetime.fromtimestamp(ends[15], UTC):%H:%M:%S}")
 
 
 @pytest.mark.parametrize("count", [0, *STEPS, 9, 99, 10**7])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from driving import Screen, shown
 from fake_feed import MS, FakeFeed, key, second, stats
 
+from zfstop.model import ranking as ranking_module
 from zfstop.model.history import Second
 from zfstop.ui import lens as lens_module
 
@@ -74,6 +77,45 @@ async def test_when_rows_above_leave_the_selected_one_stays_on_its_line() -> Non
         assert "p11" not in screen.text
 
 
+async def test_the_last_of_very_many_rows_hold_their_order_too_and_the_others_are_never_sorted_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking_module, "_KEEP", 20)
+    monkeypatch.setattr(ranking_module, "_MOST", 40)
+    sorted_at_once, sort = [], ranking_module.Ranking.sort
+    monkeypatch.setattr(
+        ranking_module.Ranking,
+        "sort",
+        lambda self, rows: (found := sort(self, rows), sorted_at_once.append(len(found)))[0],
+    )
+    files = [key(pid=pid, path=f"p{pid:03d}") for pid in range(200)]
+    feed = FakeFeed([second([(who, stats((900 - n) * MS)) for n, who in enumerate(files)], 0)])
+    async with shown(feed, 80, 16) as screen:
+        await screen.press("end")
+        assert ":p199" in screen.selected
+        feed.history.append(second([(files[199], stats(9000 * MS))], 1))
+        await screen.look()
+        assert ":p199" in screen.selected
+        assert [line.split(":p")[1][:3] for line in screen.table[-3:]] == ["197", "198", "199"]
+        assert max(sorted_at_once) < 100
+        await screen.press("home")
+        assert ":p199" in screen.table[1]
+
+
+async def test_while_somebody_types_memory_is_not_looked_through() -> None:
+    before, found = gc.get_threshold(), []
+    async with shown() as screen:
+        gc.callbacks.append(lambda phase, info: found.append(info["generation"]))
+        await screen.press("down")
+        screen.app._tidy()
+        assert 2 not in found
+        screen.app._last_input -= 60
+        screen.app._tidy()
+        assert 2 in found
+        gc.callbacks.pop()
+    assert gc.get_threshold() == before
+
+
 async def test_what_is_too_much_for_one_frame_is_the_newest_first_and_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -90,7 +132,7 @@ async def test_what_is_too_much_for_one_frame_is_the_newest_first_and_says_how_f
         app.lens.next_grouping()
         app.draw()
         await screen.pilot.pause()
-        assert " 4 of 60 s so far" in screen.text
+        assert " 2 of 60 s so far" in screen.text
         # 30 files in each of them: rates are those of the seconds that were added up.
         assert app.lens.frame(120).rows[0].rate(app.lens._rolling.length_ns) == pytest.approx(1.0)
         for _ in range(9):

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 from driving import shown
-from fake_feed import MS, FakeFeed, busy_feed, call, calls_feed, key, why_feed, with_calls
+from fake_feed import MS, FakeFeed, busy_feed, call, calls_feed, key, why_feed, why_second, with_calls
 
+from zfstop.model.heat import NO_LIMIT, Box
 from zfstop.model.state import Attached, Rejected
 from zfstop.model.waits import CAUSES, Waits
 from zfstop.ui.why import Why
@@ -62,6 +63,27 @@ async def test_the_panel_has_every_cause_and_enter_shows_the_calls_of_the_senten
         assert not isinstance(screen.app.screen, Why)
         assert "/ op:fsync ds:tank/pg" in screen.lines[1]
         assert SENTENCE in screen.text
+
+
+async def test_the_window_told_is_the_window_shown_where_seconds_were_recorded_late() -> None:
+    feed = FakeFeed(replace(why_second(at), length_ns=1400 * MS) for at in range(90))
+    async with shown(feed, 120, 60) as screen:
+        assert " 60 s [w]" in screen.text
+        await screen.press("W")
+        assert "All slow fsync of the last 60 s" in screen.text
+        await screen.press("escape", "b")
+        assert "All calls of the last 60 s" in screen.text
+
+
+async def test_in_a_box_the_sums_of_operations_are_those_of_the_box() -> None:
+    feed = why_feed(40)
+    for at in range(40, 50):
+        feed.history.append(with_calls([call(key("read", 9, "late"), 900, at)], at))
+    async with shown(feed, 120, 60) as screen:
+        screen.app.lens.select(Box(40, 50, 0, NO_LIMIT))
+        await screen.press("W")
+        assert "All slow read of the box" in screen.text
+        assert "fsync of the box" not in screen.text
 
 
 async def test_the_sentence_is_that_of_the_time_looked_at() -> None:

@@ -13,15 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import Screen, running
+from driving import Clock, Screen, replayed, running
 from fake_feed import PROBES, FakeFeed, busy_state, call, key, second, why_second
 
 from zfstop.config.settings import Settings
 from zfstop.model.aggregate import groups_of
 from zfstop.model.history import InFlight, Second
 from zfstop.model.state import Host
-from zfstop.recording import Meta, RecordedHistory, Writer
-from zfstop.replay import Replay
+from zfstop.recording import Meta, Writer
 from zfstop.ui.app import ZfstopApp
 from zfstop.ui.drill import OneCall
 
@@ -52,28 +51,16 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Clock:
-    now = 50.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @asynccontextmanager
-async def replayed(
+async def at_the_end(
     path: Path, width: int = 120, height: int = 40, settings: Settings | None = None
 ) -> AsyncIterator[Screen]:
     """The screen on the recording, at its end."""
     clock = Clock()
-    feed = Replay(RecordedHistory(path), clock)
-    feed.start()
-    app = ZfstopApp(feed, look_every_s=3600, settings=settings or Settings())
-    async with running(app, width, height) as pilot:
-        screen = Screen(app, pilot)
+    async with replayed(path, clock, width, height, settings=settings or Settings()) as screen:
         clock.now += LENGTH
         await screen.look()
         yield screen
-    feed.stop()
 
 
 def who(screen: Screen) -> list[str]:
@@ -95,7 +82,7 @@ def who(screen: Screen) -> list[str]:
 
 
 async def test_1_what_is_hurting_us_now(recorded: Path) -> None:
-    async with replayed(recorded, 80, 24) as screen:
+    async with at_the_end(recorded, 80, 24) as screen:
         first = screen.table[1]
         assert "fsync" in first
         assert "postgres" in first
@@ -105,7 +92,7 @@ async def test_1_what_is_hurting_us_now(recorded: Path) -> None:
 
 
 async def test_2_it_was_slow_five_minutes_ago(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         now = screen.table
         await screen.press("{", "{", "{", "{", "{")
         assert "PAUSED at 14:00:29" in screen.text
@@ -125,7 +112,7 @@ async def test_2_it_was_slow_five_minutes_ago(recorded: Path) -> None:
 
 
 async def test_3_what_is_that_spike(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         assert screen.app.main.has_map
         assert who(screen)[0] != "victim"
         await screen.press("shift+up", "enter")
@@ -137,7 +124,7 @@ async def test_3_what_is_that_spike(recorded: Path) -> None:
 
 
 async def test_4_who_else_does_that(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         await screen.press("slash", *"comm:victim", "enter", "g")
         assert who(screen) == ["victim"]
         for crumb in ("process victim 555", "file tank/data:hit", "operation read"):
@@ -156,7 +143,7 @@ async def test_4_who_else_does_that(recorded: Path) -> None:
 
 
 async def test_5_only_postgres_fsyncs_on_tank_over_50_ms(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         rows = len(who(screen))
         await screen.press("slash", *"comm:postgres op:fsync pool:tank lat>50ms", "enter")
         assert set(who(screen)) == {"postgres"}
@@ -168,7 +155,7 @@ async def test_5_only_postgres_fsyncs_on_tank_over_50_ms(recorded: Path) -> None
 
 
 async def test_6_what_would_another_threshold_cost(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         assert "[- 5ms: " in screen.text
         await screen.press("t", "ctrl+u", *"20us")
         assert "events a second, by all calls of the last 60 s" in screen.text
@@ -206,9 +193,9 @@ async def test_7_send_this_to_the_expert(
         await screen.look()
         await screen.press("R")
         assert "mine.zfstop" in await until_said(screen, "mine.zfstop")
-    async with replayed(tmp_path / "mine.zfstop") as screen:
+    async with at_the_end(tmp_path / "mine.zfstop") as screen:
         assert "postgres" in screen.table[1]
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         await screen.press("e")
         await screen.type("report.json")
         await until_said(screen, "written to")
@@ -219,7 +206,7 @@ async def test_7_send_this_to_the_expert(
 
 
 async def test_8_did_the_change_help(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         await screen.press("{", "{", "{", "{", "A", "L", "B")
         assert "COMPARE: A 14:00:29-14:01:29 before, B 14:04:29-14:05:29 after" in screen.text
         assert " new " in next(line for line in screen.table if "victim" in line)
@@ -229,7 +216,7 @@ async def test_8_did_the_change_help(recorded: Path) -> None:
 
 
 async def test_9_without_colours_and_without_glyphs_the_same_is_told(recorded: Path) -> None:
-    async with replayed(recorded) as screen:
+    async with at_the_end(recorded) as screen:
         words = who(screen)
         await screen.press("a", *["c"] * 4)
         assert screen.app.theme == "no-colours"

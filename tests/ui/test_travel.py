@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import Screen, running, shown
+from driving import Clock, Screen, replayed, shown
 from fake_feed import PROBES, FakeFeed, busy_feed, busy_second, everything_second, second
 
 from zfstop.model.history import History, InFlight
 from zfstop.model.rows import Grouping
 from zfstop.model.state import Controls, Host, Phase, Problem, Status
-from zfstop.recording import Meta, RecordedHistory, Writer, open_recording
-from zfstop.replay import Replay
-from zfstop.ui.app import ZfstopApp
+from zfstop.recording import Meta, Writer, open_recording
 from zfstop.ui.dialogs import Ask
 
 LENGTH = 600
@@ -253,23 +249,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for at in range(200):
             writer.append(replace(busy_second(at), slots=(everything_second(at).slots[0],)))
     return path
-
-
-class Clock:
-    now = 50.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@asynccontextmanager
-async def replayed(path: Path, clock: Clock, width: int = 80, height: int = 24) -> AsyncIterator[Screen]:
-    feed = Replay(RecordedHistory(path), clock)
-    feed.start()
-    app = ZfstopApp(feed, look_every_s=3600)
-    async with running(app, width, height) as pilot:
-        yield Screen(app, pilot)
-    feed.stop()
 
 
 async def test_a_replay_plays_from_the_beginning_on_the_clock_of_the_recording(recorded: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 import pytest
@@ -15,7 +15,6 @@ from zfstop.model.advice import (
     LEAST_SHARE,
     MOST_OTHER,
     Advice,
-    Moment,
     Places,
     advise,
 )
@@ -28,40 +27,27 @@ from zfstop.model.rows import rows
 from zfstop.model.sieve import Sieve
 from zfstop.model.state import Controls
 from zfstop.model.waits import CAUSES, Waits, together
+from zfstop.model.zfs_state import Figures, PoolState, Txg, ZfsState
+from zfstop.ui.why import advice_line
 
 MS = 1_000_000
 MONO = 10**13
 NAMES = ("tank", "tank/pg", "tank/pg/wal", "tank/bak", "rpool/log", "dev 0:57")
 
 
-@dataclass(frozen=True)
-class Txg:
-    number: int
-    dirty: int | None = None
-    sync_from_ns: int | None = None
+def txg(number: int, from_s: float, sync_s: float | None = None, dirty: float | None = None) -> Txg:
+    """One that began to sync ``from_s`` after second 0 began, and took ``sync_s`` if it is done; ``dirty`` in GiB."""
+    begun = MONO - 10**9 + int(from_s * 10**9)
+    size = None if dirty is None else int(dirty * (1 << 30))
+    return Txg(number, "S" if sync_s is None else "C", begun, sync_ns=int((sync_s or 0) * 10**9), dirty=size)
 
 
-@dataclass(frozen=True)
-class Pool:
-    log: bool | None = None
-    syncing: Txg | None = None
-    committed: Txg | None = None
+def tank(*txgs: Txg, log: bool | None = None) -> PoolState:
+    return PoolState("tank", "ONLINE", txgs, log=log)
 
 
-@dataclass(frozen=True)
-class Limits:
-    dirty_max: int | None = 4 << 30
-
-
-@dataclass(frozen=True)
-class Zfs:
-    """What a tank says of itself."""
-
-    tank: Pool
-    figures: Limits = Limits()
-
-    def pool(self, name: str) -> Pool | None:
-        return self.tank if name == "tank" else None
+def state(pool: PoolState) -> ZfsState:
+    return ZfsState((pool,), Figures(dirty_max=4 << 30, delay_percent=60))
 
 
 def call(
@@ -74,41 +60,44 @@ def call(
     return Event(who, MONO, took, 1, None, None, 0, bucket_of(took), "", waits)
 
 
-def second(events: list[Event]) -> Second:
-    return Second(0.0, MONO, 10**9, Controls(), groups_of(events), tuple(events))
+def second(events: list[Event], pool: PoolState | None = None, at: int = 0) -> Second:
+    zfs = state(pool) if pool else None
+    return Second(float(at), MONO + at * 10**9, 10**9, Controls(), groups_of(events), tuple(events), zfs=zfs)
 
 
-def advice(events: list[Event], tank: Pool | None = None) -> tuple[Advice, ...]:
-    return advise(rows([second(events)], Places()), Moment(Zfs(tank), MONO) if tank else None)
+def advice(events: list[Event], pool: PoolState | None = None) -> tuple[Advice, ...]:
+    return advice_of([second(events, pool)])
 
 
-def texts(events: list[Event], tank: Pool | None = None) -> list[str]:
-    return [item.text for item in advice(events, tank)]
+def advice_of(seconds: list[Second]) -> tuple[Advice, ...]:
+    return advise(rows(seconds, Places(), 7), seconds, 7)
+
+
+def texts(events: list[Event], pool: PoolState | None = None) -> list[str]:
+    return [item.text for item in advice(events, pool)]
 
 
 ZIL = Waits(zil=880, disk=60, cpu=60)
-SYNCING = Pool(
-    syncing=Txg(9114207, sync_from_ns=MONO - 3_800 * MS), committed=Txg(9114206, 39 * (1 << 30) // 10)
-)
+SYNCING = tank(txg(9114206, -3.0, 3.0, 3.9), txg(9114207, -2.8))
 
 
 @pytest.mark.parametrize(
-    ("slow", "tank", "text"),
+    ("slow", "pool", "text"),
     [
         (call(ZIL), None, "88 % of slow fsync time on tank/pg is intent-log commit"),
-        (call(ZIL), Pool(log=False),
+        (call(ZIL), tank(log=False),
          "88 % of slow fsync time on tank/pg is intent-log commit; tank has no log device"),
-        (call(ZIL), Pool(log=True), "88 % of slow fsync time on tank/pg is intent-log commit; tank has a log device"),
+        (call(ZIL), tank(log=True), "88 % of slow fsync time on tank/pg is intent-log commit; tank has a log device"),
         (call(Waits(disk=970, other=30), "read"), SYNCING,
          "97 % of slow read time on tank/pg is waiting for disks"),
         (call(Waits(throttle=920, cpu=80), "write", "tank/bak"), SYNCING,
          "92 % of slow write time on tank/bak is dirty-data throttle;"
          " 3.9 of 4.0 GiB dirty when txg 9114206 was written, txg 9114207 syncing for 3.80s"),
-        (call(Waits(throttle=920, cpu=80), "write", "tank/bak"), Pool(),
+        (call(Waits(throttle=920, cpu=80), "write", "tank/bak"), tank(),
          "92 % of slow write time on tank/bak is dirty-data throttle"),
         (call(Waits(txg=1000), "create"), SYNCING,
          "100 % of slow create time on tank/pg is waiting for a transaction group; txg 9114207 syncing for 3.80s"),
-        (call(Waits(txg=1000), "create"), Pool(syncing=Txg(7, sync_from_ns=MONO - 900 * MS)),
+        (call(Waits(txg=1000), "create"), tank(txg(7, 0.1)),
          "100 % of slow create time on tank/pg is waiting for a transaction group"),
         (call(Waits(lock=700, disk=300), "write"), None,
          "70 % of slow write time on tank/pg is waiting for other calls on the same record or block"),
@@ -123,8 +112,34 @@ SYNCING = Pool(
          "90 % of slow read time on tank/pg is running on a CPU, not waiting"),
     ],
 )  # fmt: skip
-def test_each_cause_has_its_sentence(slow: Event, tank: Pool | None, text: str) -> None:
-    assert texts([slow] * LEAST_CALLS, tank) == [text]
+def test_each_cause_has_its_sentence(slow: Event, pool: PoolState | None, text: str) -> None:
+    assert texts([slow] * LEAST_CALLS, pool) == [text]
+
+
+THROTTLED = [call(Waits(throttle=920, cpu=80), "write", "tank/bak")] * LEAST_CALLS
+SAID = "92 % of slow write time on tank/bak is dirty-data throttle"
+
+
+@pytest.mark.parametrize(
+    ("then", "at_the_end", "evidence"),
+    [
+        (tank(txg(1, 0.2, 0.5, 3.9)), tank(txg(9, 29.2, 0.1, 0.05)), "; 3.9 of 4.0 GiB dirty when txg 1 was written"),
+        (tank(txg(1, 0.2, 0.5, 0.1)), tank(txg(9, 29.2, 0.1, 3.9)), ""),
+        (tank(txg(1, 0.2, 0.5, 0.1)), tank(txg(9, 26.0)), ""),
+        (tank(txg(1, 0.2, 0.5, 2.5)), tank(), "; 2.5 of 4.0 GiB dirty when txg 1 was written"),
+        (tank(txg(1, 0.2, 0.5, 2.3)), tank(), ""),
+        (tank(txg(1, 0.2)), tank(txg(1, 0.2, 5.0, 3.5)),
+         "; 3.5 of 4.0 GiB dirty when txg 1 was written, txg 1 took 5.00s to sync"),
+    ],
+    ids=["not the little that is dirty later", "not what was dirty later", "not a sync of later", "delays begin",
+         "too little for delays", "what is told only once it is written"],
+)  # fmt: skip
+def test_the_throttle_is_backed_by_what_was_while_calls_waited_or_not_at_all(
+    then: PoolState, at_the_end: PoolState, evidence: str
+) -> None:
+    quiet = [second([], tank(), at) for at in range(1, 29)]
+    (found,) = advice_of([second(THROTTLED, then), *quiet, second([], at_the_end, 29)])
+    assert found.text == SAID + evidence
 
 
 @pytest.mark.parametrize(
@@ -145,7 +160,7 @@ def test_each_cause_has_its_sentence(slow: Event, tank: Pool | None, text: str) 
          "nobody looked", "not all looked at", "half of it missing", "more than the latency", "no pool known"],
 )  # fmt: skip
 def test_there_is_no_sentence_where_it_could_be_wrong(events: list[Event]) -> None:
-    assert texts(events, Pool(log=False)) == []
+    assert texts(events, tank(log=False)) == []
 
 
 def test_what_is_little_of_the_whole_is_not_told_and_the_weightiest_comes_first() -> None:
@@ -199,3 +214,15 @@ def test_the_share_told_is_that_of_the_calls_it_opens(events: list[Event]) -> No
         assert max(CAUSES, key=lambda cause: getattr(waits, cause)) == item.cause
         assert len(seen) >= LEAST_CALLS
         assert waits.total >= LEAST_KNOWN * sum(one.latency_ns for one in seen)
+
+
+def test_where_not_all_that_zfs_says_has_room_the_first_of_it_is_told() -> None:
+    (found,) = advice(THROTTLED, SYNCING)
+    for width, end in (
+        (160, "syncing for 3.80s"),
+        (130, "txg 9114206 was written"),
+        (80, "dirty-data throttle"),
+    ):
+        line = "".join(text for text, _ in advice_line(found, width))
+        assert line.removesuffix(" W opens it").removesuffix(" [W]").endswith(end)
+        assert len(line) <= width

@@ -6,16 +6,17 @@ against the calls its filter shows; what ZFS says of itself is put behind it, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Protocol
 
 from zfstop.model.events import Key, is_unknown
+from zfstop.model.history import Second
 from zfstop.model.query import Query, literal
 from zfstop.model.rows import Identity, Row
 from zfstop.model.state import under
 from zfstop.model.waits import Waits, together
+from zfstop.model.zfs_state import PoolState, Sync, ZfsState, syncs
 from zfstop.units import NS_PER_S, format_time
 from zfstop.why import per_cent
 
@@ -44,65 +45,6 @@ _PHRASES = {
     "runqueue": "waiting for a CPU",
     "cpu": "running on a CPU, not waiting",
 }
-
-
-class TxgFacts(Protocol):
-    """A transaction group; times are CLOCK_MONOTONIC."""
-
-    @property
-    def number(self) -> int:
-        """Its number."""
-
-    @property
-    def dirty(self) -> int | None:
-        """Bytes that were dirty when its sync began."""
-
-    @property
-    def sync_from_ns(self) -> int | None:
-        """When its sync began."""
-
-
-class PoolFacts(Protocol):
-    """What ZFS says of a pool; None is what it did not say."""
-
-    @property
-    def log(self) -> bool | None:
-        """Whether it has a log device."""
-
-    @property
-    def syncing(self) -> TxgFacts | None:
-        """The transaction group that is being written."""
-
-    @property
-    def committed(self) -> TxgFacts | None:
-        """The last one that was."""
-
-
-class Limits(Protocol):
-    """Limits in force."""
-
-    @property
-    def dirty_max(self) -> int | None:
-        """Dirty bytes at which writers stop."""
-
-
-class ZfsFacts(Protocol):
-    """What ZFS said of itself at the end of the window."""
-
-    @property
-    def figures(self) -> Limits:
-        """Of the host."""
-
-    def pool(self, name: str) -> PoolFacts | None:
-        """Of one pool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What ZFS said, and when (CLOCK_MONOTONIC)."""
-
-    zfs: ZfsFacts
-    mono_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +97,27 @@ class _Subject:
         return reduce(together, (row.waits for row in self.rows)) or Waits()
 
     @property
+    def tops(self) -> Mapping[int, int]:
+        """Position -> the longest of its calls in that second."""
+        found: dict[int, int] = {}
+        for row in self.rows:
+            for position, top in row.tops.items():
+                found[position] = max(top, found.get(position, 0))
+        return found
+
+    @property
     def query(self) -> Query:
         field = "pool" if self.place == self.pool else "ds"
         return Query((literal("op", self.op), literal(field, self.place)))
 
 
-def advise(rows: Sequence[Row], moment: Moment | None = None) -> tuple[Advice, ...]:
-    """Sentences about rows grouped by :class:`Places`, the one about the most time first; mostly none."""
+def advise(rows: Sequence[Row], seconds: Sequence[Second] = (), start: int = 0) -> tuple[Advice, ...]:
+    """Sentences about rows grouped by :class:`Places`, the one about the most time first; mostly none.
+
+    ``seconds`` are those that the rows are of, the first of them at position ``start``.
+    """
     whole = sum(row.total_ns for row in rows)
-    found = (_judge(subject, whole, moment) for subject in _subjects(rows))
+    found = (_judge(subject, whole, seconds, start) for subject in _subjects(rows))
     return tuple(sorted((item for item in found if item is not None), key=lambda item: -item.share * item.ns))
 
 
@@ -181,7 +135,7 @@ def _subjects(rows: Iterable[Row]) -> Iterable[_Subject]:
         yield _Subject(op, pool, name, inside) if one else _Subject(op, pool, pool, tuple(members))
 
 
-def _judge(subject: _Subject, whole_ns: int, moment: Moment | None) -> Advice | None:
+def _judge(subject: _Subject, whole_ns: int, seconds: Sequence[Second], start: int) -> Advice | None:
     waits, total_ns = subject.waits, subject.total_ns
     if subject.calls < LEAST_CALLS or total_ns < max(LEAST_NS, LEAST_WEIGHT * whole_ns):
         return None
@@ -191,27 +145,62 @@ def _judge(subject: _Subject, whole_ns: int, moment: Moment | None) -> Advice | 
     if cause not in _PHRASES or share < LEAST_SHARE or waits.other > MOST_OTHER * waits.total:
         return None
     sentence = f"{per_cent(share)} % of slow {subject.op} time on {subject.place} is {_PHRASES[cause]}"
-    return Advice(sentence, _evidence(cause, subject, moment), subject.query, cause, share, total_ns)
+    evidence = _evidence(cause, subject, seconds, start)
+    return Advice(sentence, evidence, subject.query, cause, share, total_ns)
 
 
-def _evidence(cause: str, subject: _Subject, moment: Moment | None) -> str:
+def _evidence(cause: str, subject: _Subject, seconds: Sequence[Second], start: int) -> str:
+    """What ZFS says to it, as far as it was so while these calls waited and supports the sentence."""
     if cause == "runqueue":
         return _overloaded(subject)
-    pool = moment.zfs.pool(subject.pool) if moment is not None else None
-    if moment is None or pool is None:
+    states = [(second.mono_ns, second.zfs) for second in seconds if second.zfs is not None]
+    pools = [(state, pool) for _, state in states if (pool := state.pool(subject.pool)) is not None]
+    if not pools:
         return ""
-    if cause == "zil" and pool.log is not None:
-        return f"{subject.pool} has {'a' if pool.log else 'no'} log device"
-    said = []
-    if cause == "throttle" and pool.committed is not None and moment.zfs.figures.dirty_max:
-        dirty, most = pool.committed.dirty, moment.zfs.figures.dirty_max
-        if dirty is not None:
-            said.append(f"{_part_of(dirty, most)} dirty when txg {pool.committed.number} was written")
-    if cause in ("throttle", "txg") and (syncing := pool.syncing) is not None:
-        since = None if syncing.sync_from_ns is None else moment.mono_ns - syncing.sync_from_ns
-        if since is not None and since >= _LONG_SYNC_NS:
-            said.append(f"txg {syncing.number} syncing for {format_time(since)}")
-    return ", ".join(said)
+    if cause == "zil" and (log := pools[-1][1].log) is not None:
+        return f"{subject.pool} has {'a' if log else 'no'} log device"
+    if cause not in ("throttle", "txg"):
+        return ""
+    tops = subject.tops
+    spans = [
+        (second.mono_ns - second.length_ns - tops[position], second.mono_ns)
+        for position, second in enumerate(seconds, start)
+        if position in tops
+    ]
+    told = [
+        sync
+        for sync in syncs(states)
+        if sync.pool == subject.pool
+        and any(sync.from_ns < end and begin < sync.to_ns for begin, end in spans)
+    ]
+    said = [_fullest(pools, {sync.number for sync in told})] if cause == "throttle" else []
+    return ", ".join(filter(None, [*said, _longest(told)]))
+
+
+def _fullest(pools: Iterable[tuple[ZfsState, PoolState]], numbers: Container[int]) -> str:
+    """The fullest of these transaction groups, if it was so full that ZFS delays writers."""
+    full = []
+    for state, pool in pools:
+        most, delay_from = state.figures.dirty_max, state.figures.delay_bytes
+        if most:
+            full += [
+                (txg.dirty / most, txg.number, _part_of(txg.dirty, most))
+                for txg in pool.txgs
+                if txg.number in numbers and txg.dirty is not None and txg.dirty >= (delay_from or most)
+            ]
+    if not full:
+        return ""
+    _, number, part = max(full)
+    return f"{part} dirty when txg {number} was written"
+
+
+def _longest(told: Iterable[Sync]) -> str:
+    """The longest of these syncs, if it was long."""
+    sync = max(told, key=lambda sync: sync.to_ns - sync.from_ns, default=None)
+    if sync is None or sync.to_ns - sync.from_ns < _LONG_SYNC_NS:
+        return ""
+    took = format_time(sync.to_ns - sync.from_ns)
+    return f"txg {sync.number} took {took} to sync" if sync.done else f"txg {sync.number} syncing for {took}"
 
 
 def _part_of(part: int, whole: int) -> str:

@@ -8,38 +8,39 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
+from operator import eq, gt, lt
 from typing import overload
 
-from zfstop.model.rows import Identity, Row
+from zfstop.model.rows import Identity, Order, Rank, Row
 
 #: How many of the best are known at least, and at most.
 _KEEP = 400
 _MOST = 4 * _KEEP
 
-_KEY = itemgetter(0)
-
-Key = tuple[float | str, ...]
-Order = Callable[[Row], Key]
-
 
 class Ordered(Sequence[Row]):
-    """Rows in order: the first ones at once, the others when somebody asks for one."""
+    """Rows in order: the first ones at once, the last and the others when somebody asks for one."""
 
     def __init__(
         self,
         head: Sequence[Row],
         count: int,
-        whole: Callable[[], Sequence[Row]],
         there: Mapping[Identity, Row],
+        whole: Callable[[], Sequence[Row]],
+        last: Callable[[], Sequence[Row]],
     ) -> None:
-        """``head`` are the first of ``count`` rows; ``whole`` gives all of them, ``there`` too, unordered."""
+        """``head`` are the first of ``count`` rows; ``there`` they all are unordered, ``whole`` gives them in order,
+        ``last`` the last few.
+        """
         self.head = head
         self._there = there
         self._count = count
         self._whole = whole
-        self._all: Sequence[Row] | None = head if len(head) == count else None
+        self._last = last
+        self._all: Sequence[Row] | None = head if len(head) == self._count else None
+        #: The last ones, as far as somebody asked for one of them.
+        self.tail: Sequence[Row] = ()
 
     def __len__(self) -> int:
         return self._count
@@ -53,6 +54,10 @@ class Ordered(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
         if isinstance(index, int) and 0 <= index < len(self.head):
             return self.head[index]
+        if isinstance(index, int) and self._all is None and self._count - _KEEP <= index < self._count:
+            self.tail = self.tail or self._last()
+            if index >= self._count - len(self.tail):
+                return self.tail[index - self._count]
         return self._every()[index]
 
     def __iter__(self) -> Iterator[Row]:
@@ -68,6 +73,8 @@ class Ordered(Sequence[Row]):
         if identity not in self._there:
             return None
         found = _place_in(self.head, identity)
+        if found is None and (from_end := _place_in(self.tail, identity)) is not None:
+            return self._count - len(self.tail) + from_end
         return _place_in(self._every(), identity) if found is None else found
 
     def _every(self) -> Sequence[Row]:
@@ -101,7 +108,7 @@ class Ranking:
         self._descending = descending
         self._head: list[Row] = []
         #: How the last of them ranks; None while all rows are among them.
-        self._floor: tuple[Key, Identity] | None = None
+        self._floor: tuple[Rank, Identity] | None = None
         self._begun = False
 
     def ranked(self, rows: Mapping[Identity, Row], touched: set[Row] | None) -> Ordered:
@@ -111,18 +118,21 @@ class Ranking:
             self._refresh(rows, touched)
         if not self._begun or (self._floor is not None and len(self._head) < min(_KEEP, len(rows))):
             self._scan(rows)
-        return Ordered(self._head, len(rows), lambda: self.sort(rows.values()), rows)
+        return Ordered(self._head, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows))
+
+    def last(self, rows: Mapping[Identity, Row]) -> list[Row]:
+        """The last of them in order, a few hundred."""
+        return self._outermost(rows, last=True)
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """These in order."""
-        keyed = [(self._order(row), row) for row in rows]
-        keyed.sort(key=_KEY, reverse=self._descending)
-        if len({key for key, _ in keyed}) == len(keyed):
-            return [row for _, row in keyed]
-        found: list[Row] = []
-        for _, alike in groupby(keyed, key=_KEY):
-            members = [row for _, row in alike]
-            found += sorted(members, key=_identity) if len(members) > 1 else members
+        rows = list(rows)
+        keys = list(map(self._order, rows))
+        places = sorted(range(len(keys)), key=keys.__getitem__, reverse=self._descending)
+        found, keys = [rows[place] for place in places], [keys[place] for place in places]
+        equal = [place for place, same in enumerate(map(eq, keys, islice(keys, 1, None))) if same]
+        for start, end in _runs(equal):
+            found[start:end] = sorted(found[start:end], key=_identity)
         return found
 
     def _refresh(self, rows: Mapping[Identity, Row], touched: set[Row]) -> None:
@@ -150,21 +160,37 @@ class Ranking:
         if len(rows) <= _MOST:
             self._head = self.sort(rows.values())
             return
-        keys = [self._order(row) for row in rows.values()]
+        self._head = self._outermost(rows, last=False)
+        self._floor = self._order(self._head[-1]), self._head[-1].identity
+
+    def _outermost(self, rows: Mapping[Identity, Row], last: bool) -> list[Row]:
+        """The first, or the last, in order."""
+        keys = list(map(self._order, rows.values()))
         if not all(row.resting for row in islice(rows.values(), _KEEP)):  # an order that adds rows up
             for row in rows.values():
                 row.rest()
-        best = heapq.nlargest if self._descending else heapq.nsmallest
-        floor = best(_KEEP, keys)[-1]
-        beyond, alike = [], []
-        for row, key in zip(rows.values(), keys, strict=True):
-            if key == floor:
-                alike.append(row)
-            elif (key > floor) is self._descending:
-                beyond.append(row)
-        alike = heapq.nsmallest(_KEEP, alike, key=_identity)
-        self._head = [*self.sort(beyond), *alike]
-        self._floor = floor, alike[-1].identity
+        if not keys:
+            return []
+        above = self._descending is not last
+        edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
+        beats = gt if above else lt
+        beyond = [row for row, key in zip(rows.values(), keys, strict=True) if beats(key, edge)]
+        alike = [row for row, key in zip(rows.values(), keys, strict=True) if key == edge]
+        alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
+        return self.sort([*beyond, *alike])
+
+
+def _runs(equal: list[int]) -> Iterator[tuple[int, int]]:
+    """From the places that are like the next one to the ends of the runs of such: ``[3, 4, 8]`` -> (3, 6), (8, 10)."""
+    start = end = -1
+    for place in equal:
+        if place != end:
+            if end >= 0:
+                yield start, end + 1
+            start = place
+        end = place + 1
+    if end >= 0:
+        yield start, end + 1
 
 
 def _identity(row: Row) -> Identity:

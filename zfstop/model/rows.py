@@ -6,11 +6,12 @@ of its window is, so that a window that is still filling is never diluted.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
-from operator import add, sub
-from typing import Protocol
+from operator import add, itemgetter, sub
+from typing import Any, Protocol
 
 from zfstop.model.events import Key
 from zfstop.model.histogram import Buckets, enough_for, percentile
@@ -166,6 +167,7 @@ class Who:
 
 #: What one key did in the second at a position.
 Part = tuple[int, Key, Stats]
+_POSITION = itemgetter(0)
 #: A row of more parts than this keeps running sums instead of them: that takes less memory.
 _MOST_PARTS = 64
 #: Sums that somebody looked at are kept up through so many changes, and then are not worth it: one part comes and
@@ -249,12 +251,12 @@ class Row:
     these, and adds them up when it is asked.
     """
 
-    __slots__ = ("_kept_up", "_parts", "_span", "_sums", "_who", "count", "identity", "total_ns")
+    __slots__ = ("_kept_up", "_parts", "_span", "_sums", "_who", "count", "identity", "last", "total_ns")
 
     def __init__(self, identity: Identity, span: int = 1) -> None:
         """``span`` seconds share a cell of the trend."""
         self.identity = identity
-        self.count = self.total_ns = 0
+        self.count = self.total_ns = self.last = 0
         self._span = span
         self._parts: list[Part] | None = []
         self._sums: _Sums | None = None
@@ -322,13 +324,9 @@ class Row:
         return self._summed.keys.keys() if only is None else (only[1],)
 
     @property
-    def last(self) -> int:
-        """The newest second."""
-        if (only := self._only) is not None:
-            return only[0]
-        parts = self._parts
-        tops = self._summed.tops if parts is None else [position for position, _, _ in parts]
-        return max(tops, default=0)
+    def tops(self) -> Mapping[int, int]:
+        """Position -> the longest latency in that second, of those with an operation in them."""
+        return self._summed.tops
 
     @property
     def max_ns(self) -> int:
@@ -370,13 +368,17 @@ class Row:
         stats = part[2]
         self.count += stats.count
         self.total_ns += stats.total_ns
+        self.last = max(self.last, part[0])
         self._who = None
         parts = self._parts
         if parts is None:
             self._summed.add(part, self._span)
         elif len(parts) < _MOST_PARTS:
             # The oldest first, for they leave first; a window may fill from its newest second on.
-            parts.insert(0 if parts and part[0] < parts[0][0] else len(parts), part)
+            if parts and part[0] < parts[-1][0]:
+                insort(parts, part, key=_POSITION)
+            else:
+                parts.append(part)
             if self._sums is not None and (sums := self._wanted_sums()):
                 sums.add(part, self._span)
         else:
@@ -389,9 +391,12 @@ class Row:
         self._who = None
         if parts is None:
             self._summed.take(part, self._span)
+            if part[0] == self.last:
+                self.last = max(self._summed.tops, default=0)
         else:
             place = next(place for place, (at, _, its) in enumerate(parts) if at == part[0] and its is stats)
             del parts[place]
+            self.last = parts[-1][0] if parts else 0
             if self._sums is not None and (sums := self._wanted_sums()):
                 sums.take(part, self._span)
         self.count -= stats.count
@@ -441,9 +446,8 @@ class Rolling(Sliding):
         found, self._touched = self._touched, set()
         return found
 
-    def move_to(self, end: int, between: Between, most: int | None = None, floor: int = 0) -> None:
-        """As every window; and what the history lets go of for want of memory is not kept here either."""
-        super().move_to(end, between, most, floor)
+    def _moved(self, between: Between) -> None:
+        """What the history lets go of for want of memory is not kept here either."""
         self._named = max(self._named, self._start)
         while self._named < self.end:
             mine = self._seconds[self._named - self._start]
@@ -455,6 +459,12 @@ class Rolling(Sliding):
                 self._enter(held[0], self._named)
                 self._seconds[self._named - self._start] = held[0]
             self._named += 1
+
+    def let_go(self, most: int) -> bool:
+        """Nobody will look here again: free so many rows at most; whether some are left."""
+        for _ in range(min(most, len(self._rows))):
+            self._rows.popitem()
+        return bool(self._rows)
 
     def rows(self) -> tuple[Row, ...]:
         """The same as :func:`rows` of the seconds within the window."""
@@ -499,9 +509,20 @@ def trend(row: Row, end: int, window: int) -> tuple[int, ...]:
     return tuple(row.cells.get(cell, 0) for cell in range(newest - TREND_CELLS + 1, newest + 1))
 
 
-def sort_rows(
-    items: Iterable[Row], key: Callable[[Row], tuple[float | str, ...]], descending: bool
-) -> list[Row]:
+class Rank(Protocol):
+    """What rows are ordered by: a number, or a tuple."""
+
+    def __lt__(self, other: Any, /) -> bool:
+        """As numbers and tuples do."""
+
+    def __gt__(self, other: Any, /) -> bool:
+        """Likewise."""
+
+
+Order = Callable[[Row], Rank]
+
+
+def sort_rows(items: Iterable[Row], key: Order, descending: bool) -> list[Row]:
     """Sorted by ``key``; equal ones by identity, in the same order in both directions."""
     by_identity = sorted(items, key=lambda row: row.identity)
     return sorted(by_identity, key=key, reverse=descending)

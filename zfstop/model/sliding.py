@@ -8,6 +8,8 @@ from collections.abc import Callable
 from zfstop.model.history import Second
 
 Between = Callable[[int, int], tuple[Second, ...]]
+#: How many groups are looked at to get the second at a position.
+Weigh = Callable[[int], int]
 
 
 class Sliding:
@@ -39,11 +41,19 @@ class Sliding:
         """Whether everything is in it that is held of the history."""
         return self._start <= max(0, self.end - self.window) or self._bottom
 
-    def move_to(self, end: int, between: Between, most: int | None = None, floor: int = 0) -> None:
+    def move_to(
+        self,
+        end: int,
+        between: Between,
+        most: int | None = None,
+        floor: int = 0,
+        weigh: Weigh | None = None,
+    ) -> None:
         """Make the window end before position ``end``; ``between(start, end)`` gives the seconds held there.
 
         With ``most``, no more than about so many groups are added at the far end of the window now, those of the
-        newest seconds first. None below ``floor``.
+        newest seconds first; ``weigh`` tells how many these are where ``between`` leaves some out. None below
+        ``floor``.
         """
         start = max(0, end - self.window, floor)
         if 2 * (min(end, self.end) - max(start, self._start)) < len(self._seconds):
@@ -55,7 +65,11 @@ class Sliding:
         if not self._seconds:
             self._start = end
         self._forward(end, between, most)
-        self._back(start, between, most)
+        self._back(start, between, most, weigh)
+        self._moved(between)
+
+    def _moved(self, between: Between) -> None:
+        """It ends where it should."""
 
     def _forward(self, end: int, between: Between, most: int | None) -> None:
         """What is new; when some of it is gone, or it is too much to be fetched now, all is fetched from its end."""
@@ -69,7 +83,7 @@ class Sliding:
             self._enter(second, self.end)
             self._in(second, newest=True)
 
-    def _back(self, start: int, between: Between, most: int | None) -> None:
+    def _back(self, start: int, between: Between, most: int | None, weigh: Weigh | None) -> None:
         left = most
         self._bottom = False
         while self._start > start and (left is None or left > 0):
@@ -81,7 +95,8 @@ class Sliding:
                 self._enter(second, self._start - 1)
                 self._start -= 1
                 self._in(second, newest=False)
-                left = None if left is None else left - len(second.groups)
+                if left is not None:
+                    left -= weigh(self._start) if weigh else len(second.groups)
             if left is None:
                 self._bottom = self._start > start
                 return

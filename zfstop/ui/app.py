@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -60,6 +62,9 @@ from zfstop.zfs.operations import DEFAULT_CLASSES
 LOOK_EVERY_S = 0.25
 #: When a frame that was not enough is followed by the next.
 _SOON_S = 0.01
+_NEVER = 1 << 30
+#: How often what refers to itself is looked for everywhere (s), and how long nothing was typed before.
+_TIDY_EVERY_S, _CALM_S = 120, 20
 _WITHOUT_COLOUR = NoColor()
 _IN_ASCII = Ascii()
 
@@ -118,6 +123,8 @@ class ZfstopApp(App[None]):
         self._meter = bool(begun.meter)
         self._suspended = False
         self._drawn: object = None
+        self._last_input = 0.0
+        self._collect_after = gc.get_threshold()
         #: The next frame, when one was not enough.
         self._filling: Timer | None = None
 
@@ -147,6 +154,20 @@ class ZfstopApp(App[None]):
         self._watch_costs()
         self._set_mouse(self.mouse)
         self.set_interval(self._look_every_s, self.look)
+        # With 100,000 groups it takes half a second, and would begin whenever many objects were made: under any key.
+        gc.set_threshold(*self._collect_after[:2], _NEVER)
+        self.set_interval(_TIDY_EVERY_S, self._tidy)
+
+    def _tidy(self) -> None:
+        """Let go of what refers to itself, while nobody types."""
+        if time.monotonic() - self._last_input >= _CALM_S:
+            gc.collect()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Remember when somebody last typed or clicked."""
+        if isinstance(event, events.InputEvent):
+            self._last_input = time.monotonic()
+        await super().on_event(event)
 
     def _suit_terminal(self) -> None:
         """Another theme where NO_COLOR or the terminal asks for it."""
@@ -157,7 +178,8 @@ class ZfstopApp(App[None]):
             self.theme = self._theme_forced = SIXTEEN.name
 
     def on_unmount(self) -> None:
-        """Signals are no longer ours."""
+        """Signals are no longer ours, nor is the memory."""
+        gc.set_threshold(*self._collect_after)
         for number in (signal.SIGHUP, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(number)
 

@@ -10,7 +10,6 @@ from zfstop.ui.columns import NONE, format_wait
 from zfstop.ui.lens import Frame
 from zfstop.ui.ops import FIGURES
 from zfstop.ui.tabular import Piece, listed, table, without
-from zfstop.units import NS_PER_S
 
 _HOW = """
 Every call that was issued is in exactly one place. The counters are read
@@ -21,12 +20,11 @@ rest is exact to the call; what no moving explains is said in red.
 
 def books_text(frame: Frame) -> Content:
     """Figures of all calls, then the books."""
-    span = round(frame.window_ns / NS_PER_S)
     found = by_operation((probe.op for probe in frame.probes.attached), frame.books)
     parts: list[Piece] = [
         (f"{op}: {trouble(item.wrong)}\n", "bold $error") for op, item in found.items() if item.wrong
     ]
-    parts += [(f"All calls of the last {span} s, slow or not\n", "bold")]
+    parts += [(f"All calls of the last {frame.seconds} s, slow or not\n", "bold")]
     parts += table(
         ("op", "WAIT", *(figure.head for figure in FIGURES)),
         [_figures(s) for s in frame.calls],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from operator import attrgetter
 
 from zfstop.model.compare import Compared, delta, verdict
 from zfstop.model.drill import Call
-from zfstop.model.rows import Grouping, Row, cell_seconds, trend
+from zfstop.model.rows import Grouping, Order, Row, cell_seconds, trend
 from zfstop.model.waits import CAUSES
 from zfstop.text import fit, fit_path
 from zfstop.ui.bands import trend_bar
@@ -20,6 +21,8 @@ NONE = "-"
 _GUTTER = 1
 _GAP = 1
 _FILE_LEAST = 6
+#: What it has beyond this, the column that rows are grouped by may take.
+_FILE_ROOMY = 24
 #: Wider than any terminal: the column is there only because of the grouping.
 _NEVER = 1 << 16
 #: A figure before, and after; None where it is not known.
@@ -50,7 +53,7 @@ class Column:
     width: int
     shown_from: int
     cell: Callable[[Row, View], str]
-    order: Callable[[Row], tuple[float | str, ...]]
+    order: Order
     descending: bool = True
     right: bool = True
     latency: Callable[[Row], int | None] | None = None
@@ -147,21 +150,20 @@ def _share_column(key: str, share: float, shown_from: int) -> Column:
         width=6,
         shown_from=shown_from,
         cell=_no_text,
-        order=lambda row: (-1 if (ns := latency(row)) is None else ns,),
+        order=lambda row: -1 if (ns := latency(row)) is None else ns,
         latency=latency,
     )
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("wait", "WAIT", 5, 0, _waited, lambda row: (row.total_ns,)),
-    Column("trend", "TREND", 10, 119, _trend, lambda row: (row.last, row.total_ns), right=False),
+    Column("wait", "WAIT", 5, 0, _waited, attrgetter("total_ns")),
+    Column("trend", "TREND", 10, 119, _trend, attrgetter("last", "total_ns"), right=False),
     _share_column("p50", 0.50, 142),
     _share_column("p99", 0.99, 58),
-    Column("max", "MAX", 6, 0, _no_text, lambda row: (row.max_ns,),
-           latency=lambda row: row.max_ns),
+    Column("max", "MAX", 6, 0, _no_text, attrgetter("max_ns"), latency=lambda row: row.max_ns),
     Column("rate", "N/s", 5, 88, lambda row, view: format_rate(row.rate(view.window_ns)),
-           lambda row: (row.count,)),
-    Column("errors", "ERR", 4, 176, lambda row, view: str(row.errors or NONE), lambda row: (row.errors,)),
+           attrgetter("count")),
+    Column("errors", "ERR", 4, 176, lambda row, view: str(row.errors or NONE), attrgetter("errors")),
     Column("why", "WHY", 9, 69, lambda row, view: why(row.waits), _by_cause, right=False,
            grows=range(156, 172, 4), always_by=Grouping.CAUSE),
     Column("shares", "SHARES", BAR_CELLS, 128, lambda row, view: letters(row.waits), _main_share, right=False),
@@ -169,7 +171,7 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.who.classes, descending=False, right=False, always_by=Grouping.CLASS),
     Column("op", "OP", 6, 34, _op, lambda row: row.who.ops, descending=False, right=False,
            grows=range(70, 126, 8)),
-    Column("size", "SIZE", 5, 136, _size, lambda row: (row.bytes / row.count,)),
+    Column("size", "SIZE", 5, 136, _size, lambda row: row.bytes / row.count),
     Column("pid", "PID", 7, 44, lambda row, view: _many(row.who.pids, "pids"), lambda row: row.who.pids,
            descending=False),
     Column("comm", "COMM", 8, 54, lambda row, view: _many(row.who.comms, "names"), lambda row: row.who.comms,
@@ -208,7 +210,7 @@ def _offset(row: Row, view: View) -> str:
 CALL_COLUMNS: tuple[Column, ...] = (
     Column("time", "TIME", 12, 0, lambda row, view: format_clock(_call(row).clock, view.zone),
            lambda row: (_call(row).clock,), right=False),
-    Column("took", "TOOK", 6, 0, _no_text, lambda row: (row.max_ns,), latency=lambda row: row.max_ns),
+    Column("took", "TOOK", 6, 0, _no_text, attrgetter("max_ns"), latency=lambda row: row.max_ns),
     _BY_KEY["op"],
     Column("result", "RESULT", 8, 92, lambda row, view: format_result(_call(row)),
            lambda row: (_call(row).event.result,)),
@@ -254,7 +256,7 @@ COMPARED_COLUMNS: tuple[Column, ...] = (
     _delta_column("dp50", "ΔP50", 96, _share_of_pair(0.50)),
     _share_column("p99", 0.99, 124),
     _delta_column("dp99", "ΔP99", 64, _share_of_pair(0.99)),
-    Column("rate", "N/s", 5, 140, lambda row, view: format_rate(row.rate(view.window_ns)), lambda row: (row.count,)),
+    Column("rate", "N/s", 5, 140, lambda row, view: format_rate(row.rate(view.window_ns)), attrgetter("count")),
     _delta_column("drate", "ΔN/s", 74, lambda row: _pair(row).rates),
     *(_BY_KEY[key] for key in ("class", "op", "pid", "comm", "where", "file")),
 )  # fmt: skip
@@ -276,8 +278,13 @@ def layout(
         for column in registry[:-1]
         if room >= column.shown_from or column in extra
     ]
-    taken = _GUTTER + sum(width + _GAP for _, width in shown)
-    return (*shown, (registry[-1], max(_FILE_LEAST, total - taken)))
+    rest = total - _GUTTER - sum(width + _GAP for _, width in shown)
+    for place, (column, width) in enumerate(shown):
+        if column.always_by is grouping and rest > _FILE_ROOMY:
+            more = min(rest - _FILE_ROOMY, column.width + len(column.grows) - width)
+            shown[place] = column, width + more
+            rest -= more
+    return (*shown, (registry[-1], max(_FILE_LEAST, rest)))
 
 
 def column_at(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from zfstop.model.heat import FINE, GLYPHS, NO_LIMIT, STEPS, Box, Column, Heat, coarse, limits
+from zfstop.model.heat import FINE, GLYPHS, NO_LIMIT, STEPS, Box, Column, Heat, Slice, coarse, limits
 from zfstop.model.moments import clock_text
 from zfstop.text import fit
 from zfstop.ui.bands import band
@@ -27,6 +28,8 @@ _AXIS_FROM = 6
 #: Seconds between two labels of the axis.
 _TICKS = (10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _LABEL = len("└14:00:00 ")
+#: Columns between two labels where round times would be too irregular.
+_LABEL_EVERY = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +182,31 @@ def _scale(rows: tuple[int, ...], row: int, threshold_ns: int) -> tuple[Part, ..
 
 
 def _axis(plan: Layout, zone: tzinfo | None) -> Line:
-    """Clock times, each under the first column of its time."""
+    """Clock times, each under the first column of its time: round ones if they are far enough apart."""
     slices = plan.heat.slices[len(plan.heat.slices) - plan.columns :]
-    tick = next((tick for tick in _TICKS if tick >= _LABEL * plan.heat.span), _TICKS[-1])
-    text = " " * (SCALE_WIDTH + plan.room - plan.columns)
-    before: float | None = None
-    for column, item in enumerate(slices, len(text)):
-        # A second that was recorded a little late still counts as the one it was meant to be.
-        mark = (item.clock + 0.5) // tick
-        if before is not None and mark != before and column >= len(text) + bool(text.strip()):
-            label = f"└{clock_text(mark * tick, zone)}"
-            if column + len(label) <= SCALE_WIDTH + plan.room:
-                text = text.ljust(column) + label
-        before = mark
+    ticks = [tick for tick in _TICKS if tick >= _LABEL * plan.heat.span] or [_TICKS[-1]]
+    found = [_marks(slices, tick) for tick in ticks]
+    # Where seconds took longer, or some were not recorded, times come closer: then there are fewer labels.
+    apart = (marks for marks in found if all(b - a >= _LABEL for (a, _), (b, _) in pairwise(marks)))
+    marks = next(apart, [])
+    if len(marks) < 2 <= len(found[0]):
+        numbered = enumerate(slices)
+        marks = [(at, item.clock) for at, item in numbered if (plan.first + at) % _LABEL_EVERY == 0]
+    left = SCALE_WIDTH + plan.room - plan.columns
+    text = ""
+    for column, clock in marks:
+        label = f"└{clock_text(clock, zone)}"
+        if column + len(label) <= plan.columns:
+            text = text.ljust(left + column) + label
     return ((fit(text, SCALE_WIDTH + plan.room), "dim"),)
+
+
+def _marks(slices: Sequence[Slice], tick: int) -> list[tuple[int, float]]:
+    """(column, time) of each column in which another ``tick`` seconds of the clock begin."""
+    # A second that was recorded a little late still counts as the one it was meant to be.
+    numbers = [(item.clock + 0.5) // tick for item in slices]
+    pairs = enumerate(pairwise(numbers), 1)
+    return [(column, now * tick) for column, (before, now) in pairs if now != before]
 
 
 def legend(heat: Heat) -> list[Cell]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from zfstop.errors import UserError
 from zfstop.feed import Feed
-from zfstop.model.advice import Advice, Moment, Places, advise
+from zfstop.model.advice import Advice, Places, advise
 from zfstop.model.bill import LOOK_BACK, Bill, telling
 from zfstop.model.books import Books
 from zfstop.model.causes import by_cause
@@ -49,9 +50,11 @@ WINDOWS = (10, 60, 300)
 #: Seconds kept when paused, however long the pause: enough for the longest window and the widest chart.
 _HELD = 600
 #: Groups added up in one frame: what is more waits for the next, which comes at once.
-_MOST_NOW = 4_000
+_MOST_NOW = 3_000
 #: Seconds whose passing calls are remembered.
 _FEW = 4
+#: Seconds of which is remembered how many slow calls there were: all that a history holds.
+_COUNTED = 1800
 #: Rows whose names are offered for a filter: those that waited the most.
 _MOST_VALUES = 2000
 #: How many changes of a feed's own condition are remembered.
@@ -145,6 +148,7 @@ class _Found:
     boxed: Boxed | None = None
     places: tuple[Row, ...] = ()
     op_pairs: tuple[OpPair, ...] = ()
+    ops: tuple[Row, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,7 @@ class Frame:
     With ``after``, the rows compare its seconds with those of ``before``, ``op_pairs`` the operations.
     ``filling``: (seconds of the window added up so far, of how many), until that is done. ``held``: the order of rows
     stands still, and how many that would rank among the first are kept back by that. ``why``: waits are known.
+    ``ops_shown`` are as ``ops``, but of the box where there is one.
     """
 
     status: Status
@@ -202,6 +207,12 @@ class Frame:
     filling: tuple[int, int] | None = None
     held: int | None = None
     why: bool = False
+    ops_shown: tuple[Row, ...] = ()
+
+    @property
+    def seconds(self) -> int:
+        """How many seconds of the window there are; one that was recorded late counts as one."""
+        return min(self.window, self.end) if self.filling is None else self.filling[0]
 
     @property
     def relief(self) -> tuple[str, ...]:
@@ -244,10 +255,8 @@ class _Held:
         self.newest = self.seconds[-1:]
 
 
-def _moment(newest: tuple[Second, ...]) -> Moment | None:
-    """What ZFS said of itself at the end, where somebody asked it."""
-    said = newest[-1].zfs if newest else None
-    return Moment(said, newest[-1].mono_ns) if said is not None else None
+def _by_time(found: tuple[Row, ...]) -> tuple[Row, ...]:
+    return tuple(sorted(found, key=lambda row: -row.total_ns))
 
 
 class _Order:
@@ -258,8 +267,9 @@ class _Order:
         self._sort = sort
         self._ranking = Ranking(sort.column.order, sort.descending)
         self._shown: Ordered | None = None
-        #: The rows whose order stands still, and the others' behind them.
+        #: The rows whose order stands still, the others behind them; and those that are behind these.
         self._held: dict[Identity, None] | None = None
+        self._held_last: dict[Identity, None] = {}
 
     def is_for(self, found: tuple[Row, ...] | Rolling, sort: Sort) -> bool:
         """Whether it is of these rows and this column."""
@@ -279,23 +289,41 @@ class _Order:
             return fresh, 0  # an order of a part of the window is none to hold
         if self._held is None or len(self._held) > 2 * len(rows) + _MOST_VALUES:
             self._held = {identity: None for identity in self._held or () if identity in rows}
+            self._held_last = {}
         held, shown = self._held, self._shown or fresh
         if not held or shown.known is not shown.head:
             held.update(dict.fromkeys([row.identity for row in shown.known]))
+        if shown.tail and not self._held_last:
+            self._held_last = dict.fromkeys([row.identity for row in shown.tail])
         first = [row for row in map(rows.get, held) if row is not None]
-        self._shown = Ordered(
-            first,
-            len(rows),
-            lambda: [*first, *(row for row in self._ranking.sort(rows.values()) if row.identity not in held)],
-            rows,
-        )
+        last = [row for row in map(rows.get, self._held_last) if row and row.identity not in held]
+        self._shown = self._standing(first, last, rows)
         return self._shown, sum(row.identity not in held for row in fresh.head[: len(first)])
+
+    def _standing(self, first: list[Row], last: list[Row], rows: Mapping[Identity, Row]) -> Ordered:
+        """The rows with these first and last, and what is between them by the column."""
+        held = {row.identity for row in chain(first, last)}
+
+        def whole() -> list[Row]:
+            return [
+                *first,
+                *(row for row in self._ranking.sort(rows.values()) if row.identity not in held),
+                *last,
+            ]
+
+        def the_last() -> list[Row]:
+            return last or [row for row in self._ranking.last(rows) if row.identity not in held]
+
+        standing = Ordered(first, len(rows), rows, whole, the_last)
+        standing.tail = last
+        return standing
 
     def _by_column(self, found: tuple[Row, ...] | Rolling) -> Ordered:
         if isinstance(found, Rolling):
             return self._ranking.ranked(found.by_identity, found.touched())
         ordered = self._ranking.sort(found)
-        return Ordered(ordered, len(ordered), lambda: ordered, {row.identity: row for row in ordered})
+        there = {row.identity: row for row in ordered}
+        return Ordered(ordered, len(ordered), there, lambda: ordered, lambda: ordered)
 
 
 class Lens:
@@ -315,8 +343,6 @@ class Lens:
         self._held: _Held | None = None
         self._known: list[tuple[int, Known]] = []
         self._controls = feed.controls()
-        #: The rows that there are without the query; without one they are those shown.
-        self._all: Rolling
         self.span = SPANS[0]
         self.box: Box | None = None
         self.drawn: Box | None = None
@@ -336,6 +362,12 @@ class Lens:
         #: Whether the order of rows is to stand still, the order that does, and how rows rank else.
         self.holding = False
         self._order: _Order | None = None
+        #: Those whose rows nobody looks at any more: 100,000 of them are not freed within one frame.
+        self._gone: list[Rolling] = []
+        #: Position -> how many slow calls there were, whatever of them is shown.
+        self._slow: dict[int, int] = {}
+        #: The rows shown, and those that there are without the query; without one they are the same.
+        self._rolling = self._all = Rolling(self.grouping, self.window)
         self._look_anew()
         self._map_anew()
         self._small: OrderedDict[int, tuple[Second, Point, Second]] = OrderedDict()
@@ -516,7 +548,10 @@ class Lens:
 
     def select(self, box: Box | None) -> None:
         """Only the calls in this box of the map from now on; its seconds are kept as long as it is."""
-        self.box, self.drawn = box, None
+        self.drawn = None
+        if box is None and self.box is None:
+            return
+        self.box = box
         self._box_held = self._recorded(box.start, box.end) if box else ()
         self._box_seen = self._order = None
         if box is not None and self.after is not None:
@@ -571,17 +606,22 @@ class Lens:
         """What is to be seen now. ``chart_columns`` is how many seconds the chart has room for."""
         feed = self.feed
         self._follow(self.asked)
+        self._let_go()
         end = self.end
-        self._rolling.move_to(end, self._without_events, _MOST_NOW)
-        reduced_from = self._reduce(end, max(self.window, chart_columns))
+        # What a key leads to is seen at once: its first frame has less in it.
+        begun = max(self._rolling.start, end - self.window) < min(self._rolling.end, end)
+        most = _MOST_NOW if begun else _MOST_NOW // 2
+        self._rolling.move_to(end, self._without_events, most, weigh=self._weight)
+        reduced_from = self._reduce(end, max(self.window, chart_columns), most)
         self._ops.move_to(end, self._small_between, floor=reduced_from)
         self._places.move_to(end, self._placed_between, floor=reduced_from)
         self._calls.move_to(end, self._small_between, floor=reduced_from)
         if self.before is not None and self.after is not None:
             found = self._between_marks(self.before, self.after)
         else:
-            found = self._in_box(self.box) if self.box else self._in_window(end)
+            found = self._in_box(self.box) if self.box else self._in_window(end, most)
         shown, held = self._in_order(found.rows)
+        ops = self._ops.rows()
         drawn = self.drawn
         newest = self._between(end - 1, end) if end else ()
         totals = feed.history.totals_at(end) if self._held is None else self._held.totals
@@ -598,7 +638,7 @@ class Lens:
             window_ns=self._rolling.length_ns,
             end=end,
             rows=shown,
-            ops=tuple(sorted(self._ops.rows(), key=lambda row: -row.total_ns)),
+            ops=_by_time(ops),
             calls=self._calls.summaries(),
             points=self._points(max(0, end - chart_columns), end, reduced_from),
             heat=self._columns.heat(end, chart_columns, self.span, self._recorded),
@@ -616,7 +656,7 @@ class Lens:
             summed=any(second.summed for second in self._recorded(max(0, end - self.window), end)),
             zone=feed.playback.zone if feed.playback is not None else None,
             of=feed.history.end if feed.playback is not None else None,
-            advice=advise(found.places, _moment(self._box_held[-1:] if self.box else newest)),
+            advice=self._advise(found, end),
             syncing=self._shares(end, chart_columns, 1),
             map_syncing=self._shares(end, chart_columns, self.span),
             txgs=committed(self._recorded(max(0, end - self.window), end)),
@@ -626,13 +666,27 @@ class Lens:
             filling=self._filling(end, reduced_from, chart_columns),
             held=held,
             why=any(row.waits is not None for row in found.places or shown.head),
+            ops_shown=_by_time(ops if found.ops is None else found.ops),
         )
+
+    def _let_go(self) -> None:
+        """Free some of what is not looked at any more."""
+        self._gone = [old for old in self._gone if old is not self._rolling and old is not self._all]
+        if self._gone and not self._gone[-1].let_go(_MOST_NOW):
+            self._gone.pop()
+
+    def _advise(self, found: _Found, end: int) -> tuple[Advice, ...]:
+        """Sentences about what the table is of."""
+        start, end = (self.box.start, self.box.end) if self.box else (max(0, end - self.window), end)
+        seconds = self._box_held if self.box else self._recorded(start, end)
+        return advise(found.places, seconds, end - len(seconds))
 
     def _filling(self, end: int, reduced_from: int, chart_columns: int) -> tuple[int, int] | None:
         """How far it is with what was too much for one frame."""
         wanted = min(self.window, end)
         reduced = reduced_from <= max(0, end - max(self.window, chart_columns))
-        if self._rolling.whole and self._all.whole and reduced:
+        singles = not self.single or self.box is not None or len(self._singles) == wanted
+        if self._rolling.whole and self._all.whole and reduced and singles:
             return None
         return min(wanted, end - max(self._rolling.start, reduced_from)), wanted
 
@@ -676,13 +730,13 @@ class Lens:
         found = self._syncing.shares(max(0, end - columns * span), end, span, self._recorded)
         return found if any(share is not None for share in found) else ()
 
-    def _in_window(self, end: int) -> _Found:
+    def _in_window(self, end: int, most: int) -> _Found:
         if self.single:
-            calls, kept, there = self._calls_kept(end)
+            calls, kept, there = self._calls_kept(end, most)
             calls_there = sum(row.count for row in self._rolling.by_identity.values())
             return _Found(tuple(calls), kept, calls_there, there, places=self._places.rows())
         if self.query:
-            self._all.move_to(end, self._unsought_bare, _MOST_NOW)
+            self._all.move_to(end, self._unsought_bare, most, weigh=self._weight)
         return _Found(self._rolling, 0, 0, len(self._all.by_identity), places=self._places.rows())
 
     def _in_box(self, box: Box) -> _Found:
@@ -702,7 +756,8 @@ class Lens:
             elif self.query:
                 of = len(self._rows_of(box, tuple(second for second, _ in there)))
             places = rows(seconds, _PLACES, box.end - len(seconds), box.end - box.start)
-            self._box_seen = _Found(found, kept, slow, of, about, places)
+            ops = rows(seconds, Grouping.OPERATION, box.end - len(seconds), box.end - box.start)
+            self._box_seen = _Found(found, kept, slow, of, about, places, ops=ops)
         return self._box_seen
 
     def _rows_inside(self, box: Box, sieve: Sieve) -> tuple[Row, ...]:
@@ -727,18 +782,23 @@ class Lens:
         """Whether the filters ask for what all-calls statistics do not know."""
         return self._sieve.blind or not self.trail.of_tallies
 
-    def _calls_kept(self, end: int) -> tuple[list[Call], int, int]:
-        """The newest single calls of the window, how many were kept, and how many without the query."""
-        start = max(0, end - self.window)
+    def _calls_kept(self, end: int, most: int) -> tuple[list[Call], int, int]:
+        """The newest single calls of the window, how many were kept, and how many without the query; for now those of
+        the seconds that fit into a frame.
+        """
+        start, left = max(0, end - self.window), most
         for position in [position for position in self._singles if not start <= position < end]:
             del self._singles[position]
-        for position in range(start, end):
+        for position in range(end - 1, start - 1, -1):
             if position not in self._singles:
+                if left <= 0:
+                    break
+                left -= self._weight(position)
                 shown = self._between(position, position + 1)
                 there = self._unsought(position, position + 1) if self.query else shown
-                for one, whole in zip(shown, there, strict=True):
-                    found = calls_of(position, one)
-                    self._singles[position] = (found, len(one.events), len(whole.events))
+                calls = [call for one in shown for call in calls_of(position, one)]
+                kept, of = (sum(len(second.events) for second in seconds) for seconds in (shown, there))
+                self._singles[position] = (tuple(calls), kept, of)
         newest: list[Call] = []
         for position in sorted(self._singles, reverse=True):
             newest += self._singles[position][0]
@@ -811,6 +871,7 @@ class Lens:
         self._singles: dict[int, tuple[tuple[Call, ...], int, int]] = {}
 
     def _group_anew(self) -> None:
+        self._gone += {self._rolling, self._all}
         self._rolling = Rolling(self.grouping, self.window)
         self._all = Rolling(self.grouping, self.window) if self.query else self._rolling
         self._box_seen = self._compared = self._order = None
@@ -820,7 +881,11 @@ class Lens:
         held, history = self._held, self.feed.history
         if held is None:
             playback = self.feed.playback
-            return Pause(0, 0, back=True) if playback is not None and not playback.playing else None
+            if playback is not None:
+                return None if playback.playing else Pause(0, 0, back=True)
+            end = history.end
+            self._slow_in(history.between(end - 1, end), end)
+            return None
         end = history.end
         if end > held.counted:
             fresh = history.between(held.counted, end)
@@ -830,10 +895,22 @@ class Lens:
             held.pause = replace(
                 was,
                 elapsed_ns=was.elapsed_ns + round(distance_s(clocks) * NS_PER_S),
-                slow=was.slow + sum(stats.count for second in fresh for _, stats in second.groups),
+                slow=was.slow + self._slow_in(fresh, end),
                 lost=was.lost + sum(second.counts.losses for second in fresh),
             )
         return held.pause
+
+    def _slow_in(self, seconds: tuple[Second, ...], end: int) -> int:
+        """How many slow calls there were in these, which end at position ``end``; counted while they come, for a
+        minute of them would take long.
+        """
+        start = end - len(seconds)
+        for position, second in enumerate(seconds, start):
+            if position not in self._slow:
+                self._slow[position] = sum(stats.count for _, stats in second.groups)
+        if len(self._slow) > 2 * _COUNTED:
+            self._slow = {at: count for at, count in self._slow.items() if at >= end - _COUNTED}
+        return sum(self._slow[position] for position in range(start, end))
 
     def _known_at(self, end: int) -> Known:
         """What the feed said of itself when ``end`` was the end, as far as somebody looked then."""
@@ -887,6 +964,10 @@ class Lens:
         first = self._held.end - len(self._held.seconds)
         return self._held.seconds[max(0, start - first) : max(0, end - first)]
 
+    def _weight(self, position: int) -> int:
+        """How many groups are sifted for a second."""
+        return sum(len(second.groups) for second in self._recorded(position, position + 1))
+
     def _about(self, box: Box, held: tuple[Second, ...], recorded: Recorded) -> Boxed:
         began = held[0].clock - held[0].length_ns / NS_PER_S if held else 0.0
         return Boxed(
@@ -931,9 +1012,11 @@ class Lens:
         before = (Point(),) * max(0, min(known_from, end) - max(start, self.feed.history.start))
         return (*before, *(found for _, found, _ in self._reduced(max(start, known_from), end)))
 
-    def _reduce(self, end: int, wanted: int) -> int:
-        """Work out more of the ``wanted`` seconds before ``end``; returns the position from which on all are."""
-        left, position = _MOST_NOW, end
+    def _reduce(self, end: int, wanted: int, most: int) -> int:
+        """Work out more of the ``wanted`` seconds before ``end``, of about ``most`` groups; returns the position from
+        which on all are.
+        """
+        left, position = most, end
         while position > max(0, end - wanted):
             if position - 1 not in self._small:
                 if left <= 0:

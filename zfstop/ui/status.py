@@ -189,8 +189,7 @@ def waiting_text(frame: Frame) -> list[tuple[str, str]]:
     if not frame.controls.wanted_ops:
         return [("Every class of operations is off.", "strong"), ("C  switches them on", "dim")]
     what = f"No operation took {format_threshold(limit)} or longer" if limit else "No operation at all"
-    span = round(frame.window_ns / NS_PER_S)
-    told = [(f"{what} in the last {span} s" + (" within the filters." if hidden else "."), "strong")]
+    told = [(f"{what} in the last {frame.seconds} s" + (" within the filters." if hidden else "."), "strong")]
     told += _hints_of_scope(frame)
     if hidden:
         told.append(("x  clears the filters", "dim"))

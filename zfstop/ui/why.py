@@ -18,7 +18,7 @@ from zfstop.ui.draw import Line, fit_cells
 from zfstop.ui.lens import Frame
 from zfstop.ui.panels import Panel
 from zfstop.ui.tabular import Piece
-from zfstop.units import NS_PER_S, format_time
+from zfstop.units import format_time
 from zfstop.why import breakdown
 
 #: Sentences that are offered at most; they are opened by their numbers.
@@ -30,7 +30,8 @@ def advice_line(advice: Advice, width: int) -> Line:
     """The sentence, with what ZFS says to it where there is room, and how to open it."""
     label, key = " WHY ", "W opens it"
     room = max(0, width - len(label) - len(" [W]") - 1)
-    forms = (advice.text, advice.sentence, fit(advice.sentence, room).rstrip())
+    first = f"{advice.sentence}; {advice.evidence.partition(', ')[0]}" if advice.evidence else advice.text
+    forms = (advice.text, first, advice.sentence, fit(advice.sentence, room).rstrip())
     return fit_cells([(0, (label,), "note"), (1, forms, "strong"), (2, (key, "[W]"), "dim")], width, " ")
 
 
@@ -80,8 +81,8 @@ def why_text(frame: Frame, row: Row | None) -> Content:
         head = f"In flight for {format_time(call.age_ns)}: {call.key.op} by {call.key.comm} {call.key.pid}"
         place = f", {call.key.dataset}:{call.key.path}" + (f", in {call.waits_in}" if call.waits_in else "")
         parts += _part(head + place, call.waits, call.age_ns)
-    span = "the box" if frame.boxed else f"the last {round(frame.window_ns / NS_PER_S)} s"
-    for kind in frame.ops:
+    span = "the box" if frame.boxed else f"the last {frame.seconds} s"
+    for kind in frame.ops_shown:
         parts += _part(f"All slow {kind.who.ops[0]} of {span}", kind.waits, kind.total_ns)
     return Content.assemble(*parts)
 
