@@ -795,7 +795,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     source, kernel = open_source(
         monkeypatch,
         symbols=["zpl_open", "zpl_iter_read"],
-        sizes={"MAX_IN_FLIGHT": 1},
+        sizes={"SEATS": 1},
         event_bytes=page,
         path_bytes=4 * page,
     )

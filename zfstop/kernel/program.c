@@ -37,6 +37,12 @@
 #define TASK_ASLEEP 3 /* interruptible, uninterruptible */
 /* Calls inside calls: a copy that reads and writes, a write that is interrupted by a page fault on ZFS. */
 #define DEPTH 4
+/* Places in which a thread or a statistic is looked for; the first that was never taken ends the search. */
+#define SEAT_TRIES 8
+#define TALLY_TRIES 16
+/* In place of a thread's number: it has ended, and another may take the seat (kernel/seats.py). */
+#define FREED 0xffffffff
+#define EEXIST 17
 /* Scheduling policies NORMAL, BATCH and IDLE. */
 #define FAIR(POLICY) (0x29 >> ((POLICY) & 7) & 1)
 #define MINOR_BITS 20
@@ -61,16 +67,17 @@ struct call {
 };
 
 /*
- * A thread that has called ZFS: the calls it is in, the innermost last. The entry outlives them (`left_ns` is when it
- * became idle), for finding it again costs a third of making and deleting one; user space takes out those of threads
- * that have ended. While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
+ * A thread that has called ZFS: the calls it is in, the innermost last. It keeps its seat when they have returned
+ * (`left_ns` is when it became idle); user space frees the seats of threads that have ended. While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
  * at `where`, since `since_ns`; `mark_away` and `mark_queued` are its clocks at the last change, `region` the cause around
  * the sleep, and `moved` tells that its run queue clock is wrong since the last change (see `moved`). `asleep_ns` and
- * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`).
+ * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`). `tid` is whose
+ * seat it is: 0 before the first, FREED after one that has ended. A whole number of cache lines, so that threads on
+ * different CPUs share none.
  */
 struct thread {
   u64 left_ns, mark_away, mark_queued, since_ns, where, asleep_ns, asleep_in;
-  u32 depth, cause, region, moved;
+  u32 depth, cause, region, moved, tid, unused[5];
   struct call calls[DEPTH];
 };
 
@@ -112,24 +119,31 @@ BPF_HASH(pids, u32, u8, MAX_PIDS);
 BPF_HASH(devs, u32, u8, MAX_DEVS);
 BPF_ARRAY(looked, struct in_flight_call, 1);
 BPF_ARRAY(found, u64, 1);
-BPF_HASH(in_flight, u32, struct thread, MAX_IN_FLIGHT);
-BPF_ARRAY(blank, struct thread, 1);
+/*
+ * Threads and statistics lie in arrays, in one of a few places that follow from their number: finding one costs half of
+ * what a hash map does. A place is taken by adding its number to a hash map, which only one can; that is done once.
+ */
+BPF_F_TABLE("array", u32, struct thread, seats, SEATS, BPF_F_MMAPABLE);
+BPF_HASH(seats_taken, u32, u32, SEATS);
 BPF_ARRAY(ranges, struct code_ranges, 1);
-BPF_F_TABLE("percpu_hash", struct tally_key, struct tally, tallies, MAX_TALLIES, 0);
+BPF_F_TABLE("array", u32, u64, tally_names, MAX_TALLIES, BPF_F_MMAPABLE);
+BPF_HASH(tallies_taken, u32, u64, MAX_TALLIES);
+BPF_PERCPU_ARRAY(tallies, struct tally, MAX_TALLIES);
 BPF_HASH(sent_paths, u64, u8, MAX_SENT_PATHS);
 BPF_RINGBUF_OUTPUT(events, EVENT_PAGES);
 BPF_RINGBUF_OUTPUT(paths, PATH_PAGES);
 
+/* Nothing is cleared that the kernel fills: with zeros, where it cannot read. */
 static __always_inline u64 word(u64 address)
 {
-  u64 value = 0;
+  u64 value;
   bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
   return value;
 }
 
 static __always_inline u32 half(u64 address)
 {
-  u32 value = 0;
+  u32 value;
   bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
   return value;
 }
@@ -225,18 +239,44 @@ static __always_inline u64 away_between(u64 before, u64 now)
   return passed;
 }
 
-static __always_inline struct thread *thread_of(u32 tid)
+/* The places of a thread, each its own way from the first: threads that begin in the same part then. */
+static __always_inline u32 seat_of(u32 tid, u32 attempt)
 {
-  return in_flight.lookup(&tid);
+  return (tid + attempt * (tid / SEATS * 2 + 1)) & (SEATS - 1);
 }
 
+static __always_inline struct thread *thread_of(u32 tid)
+{
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < SEAT_TRIES; i++) {
+    u32 seat = seat_of(tid, i);
+    struct thread *thread = seats.lookup(&seat);
+    if (!thread || !thread->tid)
+      return 0;
+    if (thread->tid == tid)
+      return thread;
+  }
+  return 0;
+}
+
+/* Takes the first free seat; null if there is none in its places, or the kernel could not say. */
 static __always_inline struct thread *make_thread(u32 tid)
 {
-  u32 zero = 0;
-  struct thread *none = blank.lookup(&zero);
-  if (!none || in_flight.update(&tid, none))
-    return 0;
-  return in_flight.lookup(&tid);
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < SEAT_TRIES; i++) {
+    u32 seat = seat_of(tid, i);
+    struct thread *thread;
+    long failure = seats_taken.insert(&seat, &tid);
+    if (failure == -EEXIST)
+      continue;
+    if (failure || !(thread = seats.lookup(&seat)))
+      return 0;
+    thread->asleep_ns = 0;
+    thread->depth = thread->cause = thread->region = thread->moved = 0;
+    thread->tid = tid;
+    return thread;
+  }
+  return 0;
 }
 
 /* The compiler knows that a place is below DEPTH and would leave the mask out; the verifier forgets. */
@@ -570,23 +610,39 @@ static __always_inline void emit(u32 slot, struct counts *mine, struct call *cal
 }
 
 /*
+ * Where the statistics called `name` are (see TALLY_KEY; never 0, for a device has a number), taken if they are new.
+ * Two CPUs that meet a new name at once may take two places for it: user space adds them up.
+ */
+static __always_inline struct tally *tally_of(u64 name)
+{
+  u64 hash = name * 0x9e3779b97f4a7c15ULL;
+  u32 place = hash >> 40, step = hash >> 20 | 1;
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < TALLY_TRIES; i++, place += step) {
+    u32 at = place & (MAX_TALLIES - 1);
+    u64 *here = tally_names.lookup(&at);
+    if (!here)
+      return 0;
+    if (!*here && !tallies_taken.insert(&at, &name))
+      *here = name;
+    if (*here == name)
+      return tallies.lookup(&at);
+  }
+  return 0;
+}
+
+/*
  * The statistics of all calls, slow or not. One entry serves a power of two of the latency, so that a dataset costs
  * memory only where it has calls; its sixteen slices are the buckets of model/histogram.py.
  */
 static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct done *done)
 {
   u32 bucket = bucket_of(done->latency_ns);
-  struct tally_key key = {.dev = dev, .slot = slot, .octave = bucket >> SUB_BITS};
-  struct tally *sums = tallies.lookup(&key);
+  struct tally *sums = tally_of((u64)(bucket >> SUB_BITS) << 48 | (u64)slot << 32 | dev);
   done->bucket = bucket;
   if (!sums) {
-    struct tally none = {};
-    tallies.insert(&key, &none);
-    sums = tallies.lookup(&key);
-    if (!sums) {
-      mine->of[C_UNTALLIED]++;
-      return;
-    }
+    mine->of[C_UNTALLIED]++;
+    return;
   }
   sums->calls[bucket & (TALLY_SLICES - 1)]++;
   sums->sum_ns += done->latency_ns;
@@ -604,7 +660,7 @@ static __always_inline int is_zfs(u64 direct, u64 super, u32 *dev)
     return *(u64 *)(super + SUPER_MAGIC) == ZFS_MAGIC;
   }
   if (SUPER_MAGIC > SUPER_DEV && SUPER_MAGIC - SUPER_DEV <= 120 && (SUPER_MAGIC - SUPER_DEV) % 8 == 0) {
-    u64 both[16] = {};
+    u64 both[16];
     bpf_probe_read_kernel(both, SUPER_MAGIC - SUPER_DEV + 8, (void *)(super + SUPER_DEV));
     *dev = both[0];
     return both[(SUPER_MAGIC - SUPER_DEV) / 8 % 16] == ZFS_MAGIC;
@@ -1000,15 +1056,13 @@ static __always_inline u64 object_of(void *ctx, u64 n)
 /* File and position stand side by side in every kernel so far: one read. */
 static __always_inline void begin_kiocb(void *ctx, struct call *call)
 {
-  u64 both[2] = {}, iocb = argument(ctx, 0);
+  u64 iocb = argument(ctx, 0);
   call->extra = iocb;
   if (PARAMETER(TYPED)) {
     call->object = *(u64 *)(iocb + KIOCB_FILE);
     call->offset = *(u64 *)(iocb + KIOCB_POS);
   } else if (KIOCB_POS == KIOCB_FILE + 8) {
-    bpf_probe_read_kernel(both, sizeof(both), (void *)(iocb + KIOCB_FILE));
-    call->object = both[0];
-    call->offset = both[1];
+    bpf_probe_read_kernel(&call->object, sizeof(call->object) + sizeof(call->offset), (void *)(iocb + KIOCB_FILE));
   } else {
     call->object = word(iocb + KIOCB_FILE);
     call->offset = word(iocb + KIOCB_POS);
