@@ -313,15 +313,15 @@ static __always_inline u64 place_of(struct thread *thread, u64 slot)
   return place;
 }
 
-static __always_inline void enter(u32 slot, u64 task, struct counts *mine, struct call *call)
+/* The thread that enters, with room for the call; null if it has no seat. */
+static __always_inline struct thread *seated(u32 slot, u64 task, struct counts *mine)
 {
   u32 tid = task;
   u64 place;
   struct thread *thread = thread_of(tid);
-  struct call *stored;
   if (!thread && !(thread = make_thread(tid))) {
     mine->of[C_FULL]++;
-    return;
+    return 0;
   }
   if (thread->depth) {
     /* The thread is in the same function again, or deeper than anything goes: returns were missed. */
@@ -331,18 +331,7 @@ static __always_inline void enter(u32 slot, u64 task, struct counts *mine, struc
     else if (thread->depth >= DEPTH)
       give_up(thread, 0);
   }
-  place = thread->depth;
-  stored = CALL_AT(thread, place);
-  stored->object = call->object;
-  stored->offset = call->offset;
-  stored->size = call->size;
-  stored->extra = call->extra;
-  stored->away_ns = call->away_ns;
-  stored->queued_ns = call->queued_ns;
-  stored->slot = slot;
-  stored->waited = 0;
-  stored->ts_ns = bpf_ktime_get_ns();
-  thread->depth = place + 1;
+  return thread;
 }
 
 /* A call that is not timed must not be given the time of one whose return was missed. */
@@ -574,11 +563,10 @@ static __always_inline void name_object(struct names *names, u64 kind, u64 objec
   }
 }
 
-static __always_inline void share_out(struct call *waits, struct done *done, struct event *event);
+static __always_inline void share_out(struct call *call, struct done *done, struct event *event);
 
-/* `waits` is what the map still has of the call. */
 static __always_inline void emit(u32 slot, struct counts *mine, struct call *call, struct done *done,
-                                 struct names *names, u32 dev, struct call *waits)
+                                 struct names *names, u32 dev)
 {
   u64 task = bpf_get_current_pid_tgid();
   struct event *event;
@@ -604,7 +592,7 @@ static __always_inline void emit(u32 slot, struct counts *mine, struct call *cal
   event->flags = names->flags;
   event->tid = task;
   event->bucket = done->bucket;
-  share_out(waits, done, event);
+  share_out(call, done, event);
   events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
   mine->of[C_SEEN]++;
 }
@@ -713,28 +701,21 @@ static __always_inline int judge(u32 slot, struct counts *mine, u64 direct, u64 
   return 1;
 }
 
-/* Takes the call out of those in flight; null if its entry was not recorded. */
-static __always_inline struct thread *take(u32 slot, struct counts *mine, struct call *call, struct done *done)
+/* The thread whose innermost call has returned now; null if its entry was not recorded. */
+static __always_inline struct thread *returning(u32 slot, struct counts *mine)
 {
-  u32 tid = bpf_get_current_pid_tgid();
   u64 place;
-  struct thread *thread = thread_of(tid);
-  struct call *stored;
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
   mine->of[C_RETURNED]++;
+  /* Most calls are the only one of their thread. */
+  if (thread && thread->depth == 1 && thread->calls[0].slot == slot)
+    return thread;
   if (!thread || (place = place_of(thread, slot)) >= DEPTH) {
     mine->of[C_UNMATCHED]++;
     return 0;
   }
   if (place + 1 < thread->depth)
     give_up(thread, place + 1);
-  stored = CALL_AT(thread, place);
-  call->ts_ns = stored->ts_ns;
-  call->object = stored->object;
-  call->offset = stored->offset;
-  call->size = stored->size;
-  call->extra = stored->extra;
-  done->ts_ns = bpf_ktime_get_ns();
-  done->latency_ns = done->ts_ns - call->ts_ns;
   return thread;
 }
 
@@ -844,31 +825,31 @@ static __always_inline u64 lesser(u64 a, u64 b)
 }
 
 /* Fills in the shares of the latency, in 65536ths: what is left is the CPU's. */
-static __always_inline void share_out(struct call *waits, struct done *done, struct event *event)
+static __always_inline void share_out(struct call *call, struct done *done, struct event *event)
 {
   u64 away = 0, queued = 0, rest = done->latency_ns, whole = done->latency_ns + 1, ns, other;
   u16 *shares = (u16 *)event->waits;
   u32 zero = 0;
   struct settings *set = settings.lookup(&zero);
   read_clocks(&away, &queued);
-  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ waits->away_ns) & 1) && set && !set->blind;
-  away = away_between(waits->away_ns, away);
-  queued -= waits->queued_ns;
+  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ call->away_ns) & 1) && set && !set->blind;
+  away = away_between(call->away_ns, away);
+  queued -= call->queued_ns;
 #pragma unroll
   for (u32 i = 0; i < CAUSES; i++) {
-    ns = waits->waited ? lesser(waits->spent_ns[i], rest) : 0;
+    ns = call->waited ? lesser(call->spent_ns[i], rest) : 0;
     rest -= ns;
     shares[i] = (ns << 16) / whole;
   }
-  if (waits->waited)
-    queued -= lesser(waits->doubted_ns, queued);
+  if (call->waited)
+    queued -= lesser(call->doubted_ns, queued);
   queued = lesser(queued, rest);
   other = done->latency_ns - rest + queued;
   rest -= queued;
   other = away > other ? lesser(away - other, rest) : 0;
   shares[CAUSES] = (queued << 16) / whole;
   shares[CAUSES + 1] = (other << 16) / whole;
-  event->slept_in = waits->waited ? waits->slept_in : 0;
+  event->slept_in = call->waited ? call->slept_in : 0;
 }
 
 /*
@@ -1161,18 +1142,28 @@ static __always_inline int is_meant(void *ctx, u64 n)
 
 int entry(void *ctx)
 {
-  struct call call;
-  __builtin_memset(&call, 0, __builtin_offsetof(struct call, slot));
   u64 n = position(ctx), task = bpf_get_current_pid_tgid();
   u32 slot = PARAMETER(SLOT);
   struct counts *mine = counts_of(slot);
+  struct thread *thread;
+  struct call *call;
   if (!is_meant(ctx, n) || !wanted(mine, PARAMETER(BIT), task)) {
     skip(slot, task);
     return 0;
   }
-  begin(ctx, n, &call);
-  read_clocks(&call.away_ns, &call.queued_ns);
-  enter(slot, task, mine, &call);
+  thread = seated(slot, task, mine);
+  if (!thread)
+    return 0;
+  call = CALL_AT(thread, thread->depth);
+  call->offset = call->size = call->extra = 0;
+  call->away_ns = call->queued_ns = 0;
+  begin(ctx, n, call);
+  read_clocks(&call->away_ns, &call->queued_ns);
+  call->slot = slot;
+  call->waited = 0;
+  call->ts_ns = bpf_ktime_get_ns();
+  /* From here on it is in flight. */
+  thread->depth++;
   return 0;
 }
 
@@ -1218,33 +1209,37 @@ static __always_inline u64 object_again(void *ctx, struct call *call)
 
 int leave(void *ctx)
 {
-  struct call call;
   struct done done = {};
   struct names names = {};
   u64 kind = PARAMETER(KIND), object;
   u32 dev = 0, slot = PARAMETER(SLOT);
   struct counts *mine = counts_of(slot);
   struct thread *thread;
-  if (!mine || !(thread = take(slot, mine, &call, &done)))
+  struct call *call;
+  if (!mine || !(thread = returning(slot, mine)))
     return 0;
+  call = CALL_AT(thread, thread->depth - 1);
+  done.ts_ns = bpf_ktime_get_ns();
+  done.latency_ns = done.ts_ns - call->ts_ns;
+  /* What is known of the call stays where it is until the thread is in another one. */
   settle(thread, &done);
-  finish(ctx, &call, &done);
-  object = object_again(ctx, &call);
+  finish(ctx, call, &done);
+  object = object_again(ctx, call);
   if (kind == OBJECT_ANY)
-    kind = KIND_OF(call.object);
+    kind = KIND_OF(call->object);
   if (!judge(slot, mine, PARAMETER(TYPED), kind, object, &done, &dev))
     return 0;
   /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
   if (PARAMETER(EXTENT) == EXTENT_ITER && done.result > 0)
-    call.offset = word(call.extra + KIOCB_POS) - done.result;
+    call->offset = word(call->extra + KIOCB_POS) - done.result;
   if (PARAMETER(SECOND))
-    names.target = target_of(PARAMETER(SECOND), call.extra);
+    names.target = target_of(PARAMETER(SECOND), call->extra);
   name_object(&names, kind, object);
   names.flags |= PARAMETER(FLAGS);
   /* Length 0 of a clone is all the rest, as the whole file of an fsync. */
-  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call.size)
+  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call->size)
     names.flags |= EVENT_ALL_SIZE;
-  emit(slot, mine, &call, &done, &names, dev, CALL_AT(thread, thread->depth));
+  emit(slot, mine, call, &done, &names, dev);
   return 0;
 }
 
