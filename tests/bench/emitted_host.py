@@ -1,12 +1,12 @@
-"""What an emitted event costs the traced thread on this host's kernel, zfstop's beside a perf buffer in zfsslower's style.
+"""What an emitted event costs the traced thread on this host's kernel, beside a perf buffer in zfsslower's style.
 
     python tests/bench/emitted_host.py [ROUNDS]        (as root, where bcc is; 40 rounds)
 
-emitted.sh counts instructions. What it cannot see is that zfsslower wakes its reader with every event (perf_submit, one
-event a wake-up), an interrupt the processor sends itself: cheap to count, dear to take, most of all in a virtual machine.
-So here time counts. zfstop's own programs for open, entry and return, run on a made-up file four directories deep
-(tests/unit/data/fake_zfs.py), with a threshold nothing exceeds and with 0; the ring is emptied between rounds. Beside it
-a program that fills what zfsslower fills and hands it to perf_submit or not, while another process polls as it does.
+emitted.sh counts instructions. What it cannot see is that zfsslower wakes its reader with every event (perf_submit,
+one event a wake-up), an interrupt the processor sends itself: cheap to count, dear to take, most of all in a virtual
+machine. So here time counts. zfstop's own programs for open, entry and return, run on a made-up file four directories
+deep (tests/unit/data/fake_zfs.py), with a threshold nothing exceeds and with 0; the ring is emptied between rounds.
+Beside it a program that fills what zfsslower fills and hands it to perf_submit or not, while another process polls.
 The two take turns. "CPU" is of the calling thread, "wall" what it took; medians a call, the difference is the event.
 """
 

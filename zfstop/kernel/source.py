@@ -50,8 +50,8 @@ _SIZES = {
     # One for each candidate of the table that a kernel has at the same time, and then some.
     "SLOTS": 96,
 }
-#: 16 MiB hold 149,796 events; 4 MiB hold about 5,000 new paths, drained 20 times a second.
-EVENT_BYTES = 16 << 20
+#: 32 MiB hold 246,723 events; 4 MiB hold about 5,000 new paths, drained 20 times a second.
+EVENT_BYTES = 32 << 20
 PATH_BYTES = 4 << 20
 _MOST_EVENT_BYTES = 1 << 30
 _PATHS_KEPT = 49152
@@ -88,7 +88,7 @@ class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
     def __init__(self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES) -> None:
-        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 16 MiB."""
+        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB."""
         self._event_bytes = ring_bytes() if event_bytes is None else event_bytes
         self._path_bytes = path_bytes
         self._loaded: Loaded | None = None
@@ -408,7 +408,7 @@ def pid_room(count: int) -> int:
 
 
 def ring_bytes() -> int:
-    """Size of the ring of events: ZFSTOP_RING_BYTES, or 16 MiB. Raises UserError for what the kernel would refuse."""
+    """Size of the ring of events: ZFSTOP_RING_BYTES, or 32 MiB. Raises UserError for what the kernel would refuse."""
     text = os.environ.get("ZFSTOP_RING_BYTES", str(EVENT_BYTES))
     page = os.sysconf("SC_PAGESIZE")
     size = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
