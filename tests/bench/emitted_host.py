@@ -162,9 +162,8 @@ def main() -> None:
             for emitting in (False, True):
                 spent.setdefault((name, emitting), []).append(side.measure(emitting))
     print(f"{platform.release()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
-    print(
-        f"{'ns a call':<16}{'CPU without':>14}{'with':>8}{'wall without':>14}{'with':>8}{'an event, CPU':>16}{'wall':>8}"
-    )
+    heads = f"{'CPU without':>14}{'with':>8}{'wall without':>14}{'with':>8}{'an event, CPU':>16}{'wall':>8}"
+    print(f"{'ns a call':<16}{heads}")
     found = {}
     for name, side in sides.items():
         middle = [
