@@ -797,6 +797,7 @@ static __always_inline void hand_up(struct thread *thread, u64 place)
 static __always_inline void settle(struct thread *thread, struct done *done)
 {
   u64 place = thread->depth - 1;
+  u32 next;
   /* Slept where nothing looks, and was moved meanwhile. */
   if (thread->moved && !thread->cause) {
     struct call *call = CALL_AT(thread, place);
@@ -804,15 +805,14 @@ static __always_inline void settle(struct thread *thread, struct done *done)
     call->doubted_ns = ~0ULL >> 1;
   }
   thread->moved = 0;
-  /* The return of a sleep was missed. */
-  if (thread->cause && thread->cause != thread->region)
-    change(thread, thread->region, 0);
+  /* Of an inner call there may be a region around it; that its cause is another one means a missed return of a sleep. */
+  next = place ? thread->region : 0;
+  if (thread->cause && thread->cause != next)
+    change(thread, next, 0);
   if (place) {
     if (CALL_AT(thread, place)->waited)
       hand_up(thread, place);
   } else {
-    if (thread->cause)
-      change(thread, 0, 0);
     thread->region = 0;
     thread->left_ns = done->ts_ns;
   }
