@@ -412,20 +412,6 @@ def _row(name: str, values: dict[str, Any]) -> str:
     )
 
 
-#: More runnable threads than processors: a test that should take a minute took longer there than one may (20 minutes
-#: for two tries on a busy host, and why is not known). What it would show is not shown on that suite.
-TOO_LONG = {"forky": ("cached_reads_on_a_busy_host", "everything")}
-
-
-@pytest.fixture(autouse=True)
-def not_shown(request: pytest.FixtureRequest) -> None:
-    """Leaves out what would hold up all the rest."""
-    _, _, scenario = request.node.name.rstrip("]").partition("[")
-    name = scenario or request.node.name.removeprefix("test_")
-    if name.startswith(TOO_LONG.get(SUITE, ("-",))):
-        pytest.skip("takes longer than a test may on this kernel")
-
-
 @pytest.fixture(scope="module")
 def table() -> Iterator[Table]:
     table = Table()
