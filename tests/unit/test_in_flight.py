@@ -75,7 +75,8 @@ class Kernel:
     def leave(self, place: int) -> None:
         self.calls[place] = 0
 
-    def free(self, place: int) -> None:
+    def free(self, place: int, tid: int) -> None:
+        assert place == tid
         assert self.calls.pop(place) == 0, "a thread in a call keeps its seat"
 
 

@@ -859,24 +859,49 @@ def opened_by(kernel: Kernel, threads: int) -> set[int]:
     return {event.tid for event in kernel.events()}
 
 
+def seats_taken(kernel: Kernel) -> int:
+    return len(bpf.map_keys(kernel.maps["seats_taken"], 4, 10))
+
+
+def free_seats(kernel: Kernel) -> None:
+    """Wait until all are: the kernel lets go of a thread a moment after its end."""
+    end = time.monotonic() + 30
+    while seats_taken(kernel):
+        assert time.monotonic() < end, "a thread that has ended keeps its seat"
+        time.sleep(0.01)
+
+
 def test_threads_whose_numbers_lead_to_the_same_seat_take_different_ones(two_seats: Kernel) -> None:
     assert len(opened_by(two_seats, 2)) == 2
     counts = two_seats.counts("zpl_open")
     assert (counts.entered, counts.seen, counts.losses) == (2, 2, 0)
-    assert len(opened_by(two_seats, 1)) == 0, "the seats are kept"
+
+
+def test_without_a_free_seat_a_call_is_lost_in_the_open(two_seats: Kernel) -> None:
+    assert len(opened_by(two_seats, 3)) == 2
     counts = two_seats.counts("zpl_open")
-    assert (counts.entered, counts.full, counts.unmatched) == (3, 1, 1)
+    assert (counts.entered, counts.seen, counts.full, counts.unmatched, counts.losses) == (3, 2, 1, 1, 1)
 
 
-def test_the_seats_of_threads_that_have_ended_are_taken_again(
+def test_a_thread_that_ends_leaves_its_seat_to_another(two_seats: Kernel) -> None:
+    for _ in range(5):
+        assert len(opened_by(two_seats, 2)) == 2
+        free_seats(two_seats)
+    counts = two_seats.counts("zpl_open")
+    assert (counts.entered, counts.seen, counts.losses, counts.unmatched) == (10, 10, 0, 0)
+
+
+def test_a_thread_that_ends_inside_a_call_is_told_as_missed_before_its_seat_is_free(
     two_seats: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_flight, "IDLE_NS", 0)
-    for _ in range(5):
-        assert len(opened_by(two_seats, 2)) == 2
-        assert two_seats.in_flight() == ()
-    counts = two_seats.counts("zpl_open")
-    assert (counts.entered, counts.seen, counts.losses, counts.unmatched) == (10, 10, 0, 0)
+    file = two_seats.file(b"f")
+    elsewhere(lambda: two_seats.enter("zpl_open", 0, file))
+    time.sleep(0.2)
+    assert seats_taken(two_seats) == 1
+    assert two_seats.missed_returns() == 1
+    assert two_seats.in_flight() == ()
+    assert seats_taken(two_seats) == 0
 
 
 def test_the_statistics_of_more_datasets_than_have_room_are_counted_as_left_out(

@@ -173,10 +173,10 @@ class InFlightCalls:
         if self._turn >= len(idle):
             self._turn = 0
         batch = idle[self._turn : self._turn + _LOOKED_UP]
-        ended = [seat for seat, tid in batch if not os.path.exists(f"/proc/{tid}")]
+        ended = [(seat, tid) for seat, tid in batch if not os.path.exists(f"/proc/{tid}")]
         with bpf.undisturbed():
-            for seat in ended:
-                self._seats.free(seat)
+            for seat, tid in ended:
+                self._seats.free(seat, tid)
         self._turn += _LOOKED_UP
 
     def _still_there(self, caller: _Caller) -> bool:

@@ -40,7 +40,7 @@
 /* Places in which a thread or a statistic is looked for; the first that was never taken ends the search. */
 #define SEAT_TRIES 8
 #define TALLY_TRIES 16
-/* In place of a thread's number: it has ended, and another may take the seat (kernel/seats.py). */
+/* In place of a thread's number: it has ended, and another may take the seat (`ended`, kernel/seats.py). */
 #define FREED 0xffffffff
 #define EEXIST 17
 /* Scheduling policies NORMAL, BATCH and IDLE. */
@@ -68,7 +68,7 @@ struct call {
 
 /*
  * A thread that has called ZFS: the calls it is in, the innermost last. It keeps its seat when they have returned
- * (`left_ns` is when it became idle); user space frees the seats of threads that have ended. While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
+ * (`left_ns` is when it became idle), until it has ended (`ended`, and user space). While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
  * at `where`, since `since_ns`; `mark_away` and `mark_queued` are its clocks at the last change, `region` the cause around
  * the sleep, and `moved` tells that its run queue clock is wrong since the last change (see `moved`). `asleep_ns` and
  * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`). `tid` is whose
@@ -1300,6 +1300,30 @@ int moved(u64 *ctx)
   thread = thread_of(half(task + TASK_TID));
   if (thread && thread->depth)
     thread->moved = 1;
+  return 0;
+}
+
+/*
+ * sched_process_free: a thread has ended, and its last program has run. Where many are short-lived, all seats would be
+ * taken before user space could find out. One whose return was missed is left to user space, which counts that.
+ */
+int ended(u64 *ctx)
+{
+  u32 tid = half(ctx[0] + TASK_TID);
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < SEAT_TRIES; i++) {
+    u32 seat = seat_of(tid, i);
+    struct thread *thread = seats.lookup(&seat);
+    if (!thread || !thread->tid)
+      return 0;
+    if (thread->tid != tid)
+      continue;
+    if (!thread->depth) {
+      thread->tid = FREED;
+      seats_taken.delete(&seat);
+    }
+    return 0;
+  }
   return 0;
 }
 

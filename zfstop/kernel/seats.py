@@ -1,4 +1,8 @@
-"""The seats of threads that have called ZFS: an array of the program, mapped, and who took which of its places."""
+"""The seats of threads that have called ZFS: an array of the program, mapped, and who took which of its places.
+
+The program frees those of threads that end, where it can see that; what is left then are threads whose return was
+missed, and such as ended while they were still in ZFS.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,9 @@ class Seats:
         """The thread is in no call any more."""
         _NUMBER.pack_into(self._map, seat * SEAT_BYTES + _DEPTH_AT, 0)
 
-    def free(self, seat: int) -> None:
-        """Another thread may have it. Only for one whose thread has ended: one that lives may enter at any moment."""
+    def free(self, seat: int, tid: int) -> None:
+        """Another thread may have the seat of ``tid``, if that has ended: one that lives may enter at any moment."""
+        if _NUMBER.unpack_from(self._map, seat * SEAT_BYTES + _TID_AT) != (tid,):
+            return
         _NUMBER.pack_into(self._map, seat * SEAT_BYTES + _TID_AT, _FREED)
         bpf.map_delete(self._taken, _NUMBER.pack(seat))
