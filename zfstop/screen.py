@@ -10,6 +10,7 @@ from importlib import resources
 from zfstop.collector import Collector
 from zfstop.config.place import Place, save
 from zfstop.config.settings import Settings
+from zfstop.curtain import curtain
 from zfstop.errors import Exit, UserError
 from zfstop.feed import Feed
 from zfstop.inquiry import Inquiry
@@ -89,10 +90,11 @@ def _run(feed: Feed, look: Look) -> int:
     # Importing textual takes longer than anything else at start: the feed is at work meanwhile.
     feed.start()
     try:
-        from zfstop.ui.app import ZfstopApp
+        with curtain():
+            from zfstop.ui.app import ZfstopApp
 
-        asked = look.asked.theme is not None
-        app = ZfstopApp(feed, settings=look.settings, save=look.save, theme_asked=asked)
+            asked = look.asked.theme is not None
+            app = ZfstopApp(feed, settings=look.settings, save=look.save, theme_asked=asked)
         app.run(mouse=app.mouse)
         _end_recording(app.recorder)
     finally:

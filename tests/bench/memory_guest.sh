@@ -1,6 +1,6 @@
 # Resident memory of the live screen while many files are read and written. In the lab's machine:
 #   python3 tests/lab/lab.py exec --timeout 900 trixie -- "$(cat tests/bench/memory_guest.sh)"
-# Threshold 0: every call is shown, and the ring's pages become resident as they are read (16 MiB at most).
+# Threshold 0: every call is shown, and the ring's pages become resident as they are read (a window of 1 MiB of each).
 set -u
 busy() {
   mkdir -p /tank/data/many

@@ -1,6 +1,7 @@
 # From the command to tracing, zfstop beside zfsslower, taking turns. In the lab's machine:
 #   python3 tests/lab/lab.py exec --timeout 1500 trixie -- "$(cat tests/bench/start_up_guest.sh)"
-# zfstop: until its {"type":"start"} line (attached, filters in force). zfsslower: until its first line ("Tracing ...").
+# zfstop: until its {"type":"start"} line (attached, filters in force), compiling everything (cold) or with what was
+# compiled before (warm; kprobe: the same by kprobe pairs). zfsslower: until its first line ("Tracing ...").
 set -u
 cd /tmp
 now() { date +%s%N; }
@@ -33,14 +34,18 @@ turn() {
 middle() { sort -n "times.$1" | sed -n "$((($(wc -l <"times.$1") + 1) / 2))p"; }
 
 rm -f times.*
+turn filling '"type":"start"' zfstop trace 10ms --format json
 for _ in $(seq 1 "${RUNS:-3}"); do
-  turn zfstop '"type":"start"' zfstop trace 10ms --format json
+  turn cold '"type":"start"' env ZFSTOP_CACHE= zfstop trace 10ms --format json
+  turn warm '"type":"start"' zfstop trace 10ms --format json
   turn kprobe '"type":"start"' env ZFSTOP_ATTACH=kprobe zfstop trace 10ms --format json
   turn zfsslower Tracing zfsslower-bpfcc 10
 done
 echo
-for name in zfstop kprobe zfsslower; do
+for name in cold warm kprobe zfsslower; do
   [ -s "times.$name" ] && printf 'median %-12s %8d ms\n' "$name" "$(middle "$name")"
 done
-[ -s times.zfstop ] && [ -s times.zfsslower ] &&
-  awk -v a="$(middle zfstop)" -v b="$(middle zfsslower)" 'BEGIN { printf "zfsslower / zfstop: %.1f\n", b / a }'
+for name in cold warm kprobe; do
+  [ -s "times.$name" ] && [ -s times.zfsslower ] &&
+    awk -v n=$name -v a="$(middle $name)" -v b="$(middle zfsslower)" 'BEGIN { printf "zfsslower / zfstop %s: %.1f\n", n, b / a }'
+done

@@ -38,10 +38,15 @@ class Child:
     """The app in a pty of its own."""
 
     def __init__(
-        self, ignore_hangup: bool = False, settings: str = "", term: str = "xterm-256color", **environ: str
+        self,
+        ignore_hangup: bool = False,
+        settings: str = "",
+        term: str = "xterm-256color",
+        program: str = "",
+        **environ: str,
     ) -> None:
         """``settings`` are arguments as in Python, ``environ`` is added to the environment."""
-        program = _PROGRAM.format(here=str(Path(__file__).parent), settings=settings)
+        program = program or _PROGRAM.format(here=str(Path(__file__).parent), settings=settings)
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             if ignore_hangup:
@@ -70,6 +75,8 @@ class Child:
         while time.monotonic() < end:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                if reading:
+                    self._read()
                 return os.waitstatus_to_exitcode(status)
             if reading:
                 self._read()
@@ -106,6 +113,33 @@ def test_q_and_ctrl_c_quit(keys: bytes) -> None:
     child.read_until(b"postgres")
     os.write(child.master, keys)
     assert child.status(reading=True) == 0
+
+
+def begun(*words: str) -> Child:
+    """``zfstop`` itself in a terminal, from its first words on."""
+    child = Child(program=f"import sys; from zfstop.cli import main; sys.exit(main({list(words)!r}))")
+    child.read_until(b"starting")
+    return child
+
+
+def test_the_first_line_is_there_before_anything_else_and_the_screen_takes_its_place() -> None:
+    child = begun("--demo", "--no-config")
+    assert child.output.startswith(b"\x1b[?1049h"), "on the terminal's other screen"
+    assert b"DEMO" not in child.output
+    child.read_until(b"DEMO")
+    assert b"\x1b[?1049l" not in child.output
+    os.write(child.master, b"q")
+    assert child.status(reading=True) == 0
+    assert child.output.count(b"\x1b[?1049l") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_before_the_screen_is_there_gives_the_terminal_back(number: signal.Signals) -> None:
+    child = begun("--demo", "--no-config")
+    os.kill(child.pid, number)
+    assert child.status(reading=True) == 128 + number
+    assert child.output.count(b"\x1b[?1049l") == 1
+    assert b"Traceback" not in child.output
 
 
 #: Parameters of "select graphic rendition" that are about colours, and those of more than the first 16.

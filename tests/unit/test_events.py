@@ -26,8 +26,6 @@ from zfstop.model.events import (
     RECORD_STRUCT,
     RING_HEADER_BYTES,
     TALLY,
-    TALLY_KEY,
-    TALLY_KEY_STRUCT,
     TALLY_STRUCT,
     RawEvent,
     RawKey,
@@ -42,7 +40,6 @@ from zfstop.model.state import Counts
 STRUCTS = {
     "event": EVENT_STRUCT,
     "path_header": PATH_STRUCT,
-    "tally_key": TALLY_KEY_STRUCT,
     "tally": TALLY_STRUCT,
     "in_flight_call": IN_FLIGHT_STRUCT,
 }
@@ -72,7 +69,6 @@ def test_no_field_needs_padding() -> None:
 def test_the_c_compiler_puts_every_field_where_python_reads_it(tmp_path: Path) -> None:
     wanted = [("event", name, at) for name, at in offsets(EVENT).items()]
     wanted += [("path_header", name, at) for name, at in offsets(PATH_HEADER).items()]
-    wanted += [("tally_key", name, at) for name, at in offsets(TALLY_KEY).items()]
     wanted += [("tally", name, at) for name, at in offsets(TALLY).items()]
     wanted += [("in_flight_call", name, at) for name, at in offsets(IN_FLIGHT_CALL).items()]
     prints = [f'printf("%zu\\n", offsetof(struct {kind}, {name}));' for kind, name, _ in wanted]

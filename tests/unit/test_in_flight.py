@@ -10,6 +10,7 @@ from zfstop.callers import Callers
 from zfstop.kernel import in_flight
 from zfstop.kernel.in_flight import InFlightCalls
 from zfstop.kernel.paths import Paths
+from zfstop.kernel.seats import CALL, DEPTH, THREAD
 from zfstop.model.state import Attached, Counts
 
 #: /proc/PID/stack of a reader of a slow disk, from the lab (OpenZFS 2.3.9), innermost first.
@@ -52,56 +53,53 @@ def test_a_thread_that_has_ended_is_not_found_and_a_living_one_is_named() -> Non
     assert own.uid == os.getuid()
 
 
-def entry(begun: int) -> bytes:
+def seat(tid: int, begun: int) -> bytes:
     """A thread in one call since ``begun``, or idle for ever."""
-    call = in_flight.CALL.pack(begun, 0, 0, 0, *[0] * 6)
-    return in_flight.THREAD.pack(0, 0, bool(begun), 0) + call * in_flight.DEPTH
+    call = CALL.pack(begun, 0, 0, 0, *[0] * 6)
+    return THREAD.pack(0, 0, bool(begun), 0, tid) + call * DEPTH
 
 
 class Kernel:
-    """The map of calls in flight, and what is asked of it."""
+    """The seats: number of a thread, which is its place too, and since when it is in a call (0: idle)."""
 
-    def __init__(self, calls: dict[int, int]) -> None:
-        self.calls = calls
+    def __init__(self) -> None:
+        self.calls: dict[int, int] = {}
         self.vanish: set[int] = set()
 
-    def map_batches(self, *_: int) -> list[tuple[bytes, bytes]]:
-        return [(in_flight._KEY.pack(tid), entry(begun)) for tid, begun in self.calls.items()]
+    def all(self) -> list[tuple[int, bytes]]:
+        return [(tid, seat(tid, begun)) for tid, begun in self.calls.items()]
 
-    def map_lookup(self, _: int, key: bytes, __: int) -> bytes | None:
-        number = in_flight._KEY.unpack(key)[0]
-        if number in self.vanish:
-            return None
-        return entry(self.calls[number])
+    def at(self, place: int) -> bytes:
+        return seat(place, 0 if place in self.vanish else self.calls[place])
 
-    def map_delete(self, _: int, key: bytes) -> None:
-        del self.calls[in_flight._KEY.unpack(key)[0]]
+    def leave(self, place: int) -> None:
+        self.calls[place] = 0
+
+    def free(self, place: int, tid: int) -> None:
+        assert place == tid
+        assert self.calls.pop(place) == 0, "a thread in a call keeps its seat"
 
 
 @pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
-    made = Kernel({})
-    for name in ("map_batches", "map_lookup", "map_delete"):
-        monkeypatch.setattr(in_flight.bpf, name, getattr(made, name))
-    return made
+def kernel() -> Kernel:
+    return Kernel()
 
 
 def calls(kernel: Kernel) -> InFlightCalls:
     probe = Attached("read", "zpl_iter_read", "zfs", "kiocb_iter", "fentry/fexit")
     paths = Paths(lambda ids: None, 10)
-    maps, callers = {"in_flight": 3, "looked": 4}, Callers("/nowhere")
-    return InFlightCalls(maps, None, {0: probe}, paths, None, callers, lambda: None)  # type: ignore[arg-type]
+    return InFlightCalls(kernel, 4, None, {0: probe}, paths, None, Callers("/nowhere"), lambda: None)  # type: ignore[arg-type]
 
 
 DEAD_TID = 4_194_303
 
 
-def test_the_entry_of_a_dead_thread_is_taken_out_and_counted_as_a_missed_return(kernel: Kernel) -> None:
+def test_the_call_of_a_dead_thread_is_taken_out_and_counted_as_a_missed_return(kernel: Kernel) -> None:
     kernel.calls = {DEAD_TID: 100}
     found, missed = calls(kernel).older_than(10**10, 10**9)
     assert found == ()
     assert missed == {0: 1}
-    assert kernel.calls == {}
+    assert kernel.calls == {DEAD_TID: 0}, "its seat is free later, as of any thread that has ended"
 
 
 def test_a_call_that_returned_while_it_was_looked_at_is_not_counted_as_missed(kernel: Kernel) -> None:
@@ -125,7 +123,7 @@ def test_the_oldest_come_first_and_younger_calls_are_left_out(
 GONE = 4_194_303  # the highest PIDs there can be
 
 
-def test_an_entry_idle_for_long_is_taken_out_when_its_thread_has_ended_and_counted_as_nothing(
+def test_a_seat_idle_for_long_is_free_when_its_thread_has_ended_and_counted_as_nothing(
     kernel: Kernel,
 ) -> None:
     lives = os.getpid()
@@ -133,10 +131,10 @@ def test_an_entry_idle_for_long_is_taken_out_when_its_thread_has_ended_and_count
     assert calls(kernel).older_than(in_flight.IDLE_NS, 0) == ((), {})
     assert len(kernel.calls) == 3
     assert calls(kernel).older_than(in_flight.IDLE_NS + 1, 0) == ((), {})
-    assert set(kernel.calls) == {lives}, "a thread that lives may enter while its entry is taken out"
+    assert set(kernel.calls) == {lives}, "a thread that lives may enter at any moment"
 
 
-def test_many_idle_entries_are_looked_up_a_part_at_a_time(
+def test_many_idle_threads_are_looked_up_a_part_at_a_time(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_flight, "_LOOKED_UP", 2)

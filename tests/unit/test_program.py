@@ -6,12 +6,14 @@ have, on structs laid out with this kernel's own BTF offsets (tests/unit/data). 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from errno import EACCES, EBUSY, EEXIST, EIO, ENOSPC, EOPNOTSUPP, EPERM, ERANGE, EXDEV
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import NamedTuple
 import pytest
 from data.fake_zfs import DEV, NOISE, ZFS_MAGIC, Kernel, open_source, why_not
 
-from zfstop.kernel import bpf
+from zfstop.kernel import bpf, in_flight, source
 from zfstop.kernel.decoders import DECODERS
 from zfstop.kernel.maps import Settings
 from zfstop.kernel.paths import CUT_MARK
@@ -795,7 +797,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     source, kernel = open_source(
         monkeypatch,
         symbols=["zpl_open", "zpl_iter_read"],
-        sizes={"MAX_IN_FLIGHT": 1},
+        sizes={"SEATS": 1},
         event_bytes=page,
         path_bytes=4 * page,
     )
@@ -823,6 +825,102 @@ def elsewhere(work: Callable[[], object]) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
+
+
+@pytest.fixture
+def two_seats(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    """Room for two threads, and for as many statistics as a slot's operation needs places to look in."""
+    source, kernel = open_source(
+        monkeypatch, symbols=["zpl_open"], sizes={"SEATS": 2}, event_bytes=1 << 16, path_bytes=1 << 16
+    )
+    yield kernel
+    source.close()
+
+
+def opened_by(kernel: Kernel, threads: int) -> set[int]:
+    """Threads that live at the same time, each in a call then; the numbers of those that were told."""
+    inside, over = threading.Barrier(threads), threading.Barrier(threads)
+    one_at_a_time = threading.Lock()
+
+    def call() -> None:
+        with one_at_a_time:
+            kernel.enter("zpl_open", 0, file)
+        inside.wait()
+        with one_at_a_time:
+            kernel.leave("zpl_open", 0, file, result=0)
+        over.wait()
+
+    file = kernel.file(b"f")
+    running = [threading.Thread(target=call) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return {event.tid for event in kernel.events()}
+
+
+def seats_taken(kernel: Kernel) -> int:
+    return len(bpf.map_keys(kernel.maps["seats_taken"], 4, 10))
+
+
+def free_seats(kernel: Kernel) -> None:
+    """Wait until all are: the kernel lets go of a thread a moment after its end."""
+    end = time.monotonic() + 30
+    while seats_taken(kernel):
+        assert time.monotonic() < end, "a thread that has ended keeps its seat"
+        time.sleep(0.01)
+
+
+def test_threads_whose_numbers_lead_to_the_same_seat_take_different_ones(two_seats: Kernel) -> None:
+    assert len(opened_by(two_seats, 2)) == 2
+    counts = two_seats.counts("zpl_open")
+    assert (counts.entered, counts.seen, counts.losses) == (2, 2, 0)
+
+
+def test_without_a_free_seat_a_call_is_lost_in_the_open(two_seats: Kernel) -> None:
+    assert len(opened_by(two_seats, 3)) == 2
+    counts = two_seats.counts("zpl_open")
+    assert (counts.entered, counts.seen, counts.full, counts.unmatched, counts.losses) == (3, 2, 1, 1, 1)
+
+
+def test_a_thread_that_ends_leaves_its_seat_to_another(two_seats: Kernel) -> None:
+    for _ in range(5):
+        assert len(opened_by(two_seats, 2)) == 2
+        free_seats(two_seats)
+    counts = two_seats.counts("zpl_open")
+    assert (counts.entered, counts.seen, counts.losses, counts.unmatched) == (10, 10, 0, 0)
+
+
+def test_a_thread_that_ends_inside_a_call_is_told_as_missed_before_its_seat_is_free(
+    two_seats: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "IDLE_NS", 0)
+    file = two_seats.file(b"f")
+    elsewhere(lambda: two_seats.enter("zpl_open", 0, file))
+    time.sleep(0.2)
+    assert seats_taken(two_seats) == 1
+    assert two_seats.missed_returns() == 1
+    assert two_seats.in_flight() == ()
+    assert seats_taken(two_seats) == 0
+
+
+def test_the_statistics_of_more_datasets_than_have_room_are_counted_as_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "capacity", lambda: 64)
+    opened, kernel = open_source(monkeypatch, symbols=["zpl_open"])
+    with contextlib.closing(opened):
+        told: Counter[int] = Counter()
+        for dev in range(1, 201):
+            kernel.clear()
+            kernel.call("zpl_open", (0, kernel.file(b"f", block=kernel.super_block(dev))), 0)
+            if dev in (20, 200):
+                told.update({dev: tally.calls for (_, dev), tally in opened.tallies().items()})
+        left_out = kernel.counts("zpl_open").untallied
+    assert set(told) >= set(range(1, 21)), "as long as there is room everything is told"
+    assert set(told.values()) == {1}
+    assert sum(told.values()) + left_out == 200
+    assert sum(told.values()) <= 64
 
 
 # Calls inside calls, and returns that never come.

@@ -1,7 +1,7 @@
 """Every finished record of a ring comes out once, whole and in order; one that is being written never does.
 
 The kernel's memory layout is built over a memfd: a page with the consumer's position, a page with the producer's,
-then the data (twice in the kernel; the reader maps it once).
+then the data, twice.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ from zfstop.kernel.ring import Ring
 from zfstop.model.events import EVENT_STRUCT, RECORD_BYTES
 
 PAGE = mmap.PAGESIZE
-SIZE = PAGE
+SIZE = 2 * PAGE
 BUSY, DISCARD = 1 << 31, 1 << 30
 STRIDE = RECORD_BYTES
 PAYLOAD = STRIDE - 8
@@ -33,8 +35,8 @@ class Memory:
     def __init__(self, start: int = 0, size: int = SIZE) -> None:
         self.size = size
         self.fd = os.memfd_create("ring")
-        os.ftruncate(self.fd, 2 * PAGE + size)
-        self.map = mmap.mmap(self.fd, 2 * PAGE + size)
+        os.ftruncate(self.fd, 2 * PAGE + 2 * size)
+        self.map = mmap.mmap(self.fd, 2 * PAGE + 2 * size)
         self.begin(start)
 
     def begin(self, start: int) -> None:
@@ -50,7 +52,8 @@ class Memory:
 
     def _put(self, position: int, data: bytes) -> None:
         for offset, byte in enumerate(data):
-            self.map[2 * PAGE + (position + offset) % self.size] = byte
+            at = 2 * PAGE + (position + offset) % self.size
+            self.map[at] = self.map[at + self.size] = byte
 
     def reserve(self, payload: bytes) -> int | None:
         """As bpf_ringbuf_reserve: marked as busy; None when it does not fit."""
@@ -78,8 +81,10 @@ class Memory:
 
 @contextmanager
 def pair(start: int = 0, size: int = SIZE) -> Iterator[tuple[Memory, Ring]]:
+    """Both sides; the reader sees a page at a time."""
     memory = Memory(start, size)
-    reader = Ring(memory.fd, size)
+    with patch.object(ring, "WINDOW_BYTES", PAGE):
+        reader = Ring(memory.fd, size)
     try:
         yield memory, reader
     finally:
@@ -207,13 +212,32 @@ def test_a_writer_that_is_faster_does_not_hold_the_reader() -> None:
         assert numbers(reader.fixed(STRIDE)) == [1]
 
 
-def test_a_reader_that_stops_in_the_middle_loses_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ring, "CHUNK_BYTES", 3 * STRIDE)
-    with pair() as (memory, reader):
-        for number in range(10):
+def test_a_reader_that_stops_in_the_middle_loses_and_repeats_nothing() -> None:
+    with pair(size=4 * PAGE) as (memory, reader):
+        for number in range(60):
             memory.submit(numbered(number))
-        assert numbers(iter([next(reader.fixed(STRIDE))])) == [0, 1, 2]
-        assert numbers(reader.fixed(STRIDE)) == list(range(3, 10))
+        first = numbers(iter([next(reader.fixed(STRIDE))]))
+        assert first == list(range(-(-PAGE // STRIDE))), "all that begin in the window"
+        assert first + numbers(reader.fixed(STRIDE)) == list(range(60))
+
+
+def test_of_a_large_ring_only_a_window_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ring, "LARGEST_RECORD", PAGE)
+    with pair(size=16 * PAGE) as (memory, reader):
+        seen = []
+        for number in range(2000):
+            assert memory.submit(numbered(number))
+            seen += numbers(reader.fixed(STRIDE)) if number % 7 == 0 else []
+            mapped = [
+                line.split()[0]
+                for line in Path("/proc/self/maps").read_text().splitlines()
+                if "memfd:ring" in line
+            ]
+            sizes = sorted(
+                int(end, 16) - int(begin, 16) for begin, end in (part.split("-") for part in mapped)
+            )
+            assert sizes[:-1] in ([PAGE, PAGE], [PAGE, PAGE, 2 * PAGE]), "the last is the test's own"
+        assert seen + numbers(reader.fixed(STRIDE)) == list(range(2000))
 
 
 def test_closing_gives_everything_back() -> None:
@@ -241,6 +265,6 @@ def test_a_ring_of_this_kernel_has_the_layout_the_test_builds() -> None:
     reader.close()
     with pytest.raises(PermissionError):
         mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=PAGE)
-    with mmap.mmap(fd, 2 * PAGE + 4 * PAGE, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE) as data:
-        assert len(data) == 6 * PAGE
+    with mmap.mmap(fd, 2 * 4 * PAGE, mmap.MAP_SHARED, mmap.PROT_READ, offset=2 * PAGE) as data:
+        assert len(data) == 8 * PAGE, "the data, twice"
     os.close(fd)

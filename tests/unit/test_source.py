@@ -411,6 +411,6 @@ def test_a_ring_of_a_size_the_kernel_would_refuse_is_refused_in_words(
 
 def test_the_ring_is_as_large_as_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZFSTOP_RING_BYTES", raising=False)
-    assert source.ring_bytes() == 16 << 20
+    assert source.ring_bytes() == 32 << 20
     monkeypatch.setenv("ZFSTOP_RING_BYTES", "65536")
     assert source.ring_bytes() == 65536

@@ -1,6 +1,6 @@
-"""Calls that have entered ZFS and not returned: found in the kernel's map, named on demand, never shown for ever.
+"""Calls that have entered ZFS and not returned: found in the seats of threads, named on demand, never shown for ever.
 
-In a real incident nothing returns, so this list is what an operator needs first. An entry whose thread has ended, or
+In a real incident nothing returns, so this list is what an operator needs first. A call whose thread has ended, or
 sleeps in something else, is one whose return was missed: it is taken out and counted.
 """
 
@@ -20,6 +20,7 @@ from zfstop.kernel import bpf
 from zfstop.kernel.decoders import CAUSES, DECODERS
 from zfstop.kernel.names import path_text
 from zfstop.kernel.paths import Paths
+from zfstop.kernel.seats import CALL, SEAT_BYTES, THREAD, Seats
 from zfstop.model.events import ALL_SIZE, IN_FLIGHT_STRUCT, NO_OFFSET, Key
 from zfstop.model.history import InFlight
 from zfstop.model.state import Attached
@@ -27,17 +28,9 @@ from zfstop.model.waits import Waits
 from zfstop.mounts import Mounts
 from zfstop.text import visible
 
-_KEY = struct.Struct("=I")
-#: struct thread of program.c: when it became idle, since when it sleeps, in how many calls it is, for which cause; and
-#: its calls: time of entry, run queue clock, slot, whether it waited, and for how long on each cause.
-THREAD = struct.Struct("=Q16xQ24xII8x")
-CALL = struct.Struct("=Q40xQII24x6Q")
-DEPTH = 4
-THREAD_BYTES = THREAD.size + DEPTH * CALL.size
-#: Whether the thread of an entry that is idle for so long has ended is looked up, of so many entries a second.
+#: Whether a thread that is idle for so long has ended is looked up, of so many threads a second.
 IDLE_NS = 30_000_000_000
 _LOOKED_UP = 512
-_BATCH = 512
 #: The oldest of them get names; the rest are counted.
 MOST_NAMED = 64
 #: Frames that say only "asleep", not in what.
@@ -60,6 +53,7 @@ class _Call(NamedTuple):
 class _Caller(NamedTuple):
     """A thread that is in ZFS, sleeping since ``since`` for ``cause`` (its number from 1, 0 for none)."""
 
+    seat: int
     tid: int
     since: int
     cause: int
@@ -69,7 +63,7 @@ class _Caller(NamedTuple):
 def _calls(value: bytes) -> list[_Call]:
     calls = []
     for place, (begun, queued, slot, waited, *spent) in enumerate(
-        CALL.iter_unpack(value[THREAD.size : THREAD_BYTES])
+        CALL.iter_unpack(value[THREAD.size : SEAT_BYTES])
     ):
         calls.append(_Call(place, begun, queued, slot, tuple(spent) if waited else _NOTHING))
     return calls
@@ -119,11 +113,12 @@ class _Thread:
 
 
 class InFlightCalls:
-    """Looks at the map of calls in flight."""
+    """Looks at the seats of threads in calls."""
 
     def __init__(
         self,
-        maps: Mapping[str, int],
+        seats: Seats,
+        looked: int,
         look: int | None,
         slots: Mapping[int, Attached],
         paths: Paths,
@@ -131,8 +126,9 @@ class InFlightCalls:
         callers: Callers,
         take_paths: Callable[[], None],
     ) -> None:
-        """``look`` is the program that names a call, if the kernel can run it; ``take_paths`` reads what it sent."""
-        self._fd, self._looked, self._look = maps["in_flight"], maps["looked"], look
+        """``look`` is the program that names a call, if the kernel can run it, and ``looked`` the map with its answer;
+        ``take_paths`` reads what it sent."""
+        self._seats, self._looked, self._look = seats, looked, look
         self._slots = slots
         self._turn = 0
         self._paths = paths
@@ -151,7 +147,7 @@ class InFlightCalls:
             ]
             if thread is None or not here:
                 if self._still_there(caller):
-                    bpf.map_delete(self._fd, _KEY.pack(caller.tid))
+                    self._seats.leave(caller.seat)
                     missed.update(call.slot for call in caller.calls)
                 continue
             old = [call for call in here if call.begun <= now_ns - age_ns]
@@ -159,37 +155,35 @@ class InFlightCalls:
         return tuple(sorted(found, key=lambda call: -call.age_ns)), dict(missed)
 
     def _callers_since(self, before_ns: int) -> list[_Caller]:
-        """The threads with a call that began before, the oldest first. Takes out the entries of ended threads."""
+        """The threads with a call that began before, the oldest first. Frees the seats of ended threads."""
         old, idle = [], []
-        for raw, value in bpf.map_batches(self._fd, _KEY.size, THREAD_BYTES, _BATCH):
-            left, since, depth, cause = THREAD.unpack_from(value)
+        for seat, value in self._seats.all():
+            left, since, depth, cause, tid = THREAD.unpack_from(value)
             if depth:
                 calls = tuple(_calls(value)[:depth])
                 if calls[0].begun <= before_ns:
-                    old.append(_Caller(_KEY.unpack(raw)[0], since, cause, calls))
+                    old.append(_Caller(seat, tid, since, cause, calls))
             elif left < before_ns - IDLE_NS:
-                idle.append(raw)
-        self._take_out(idle)
+                idle.append((seat, tid))
+        self._free(idle)
         return sorted(old, key=lambda caller: caller.calls[0].begun)
 
-    def _take_out(self, idle: list[bytes]) -> None:
-        """Delete entries whose thread has ended. One that lives may enter at any moment, and its call would be lost."""
+    def _free(self, idle: list[tuple[int, int]]) -> None:
+        """Free the seats whose thread has ended, of a part of them at a time."""
         if self._turn >= len(idle):
             self._turn = 0
         batch = idle[self._turn : self._turn + _LOOKED_UP]
-        ended = [raw for raw in batch if not os.path.exists(f"/proc/{_KEY.unpack(raw)[0]}")]
+        ended = [(seat, tid) for seat, tid in batch if not os.path.exists(f"/proc/{tid}")]
         with bpf.undisturbed():
-            for raw in ended:
-                bpf.map_delete(self._fd, raw)
+            for seat, tid in ended:
+                self._seats.free(seat, tid)
         self._turn += _LOOKED_UP
 
     def _still_there(self, caller: _Caller) -> bool:
-        """Whether the same calls are still in the map: they may have returned while the thread was looked at."""
-        value = bpf.map_lookup(self._fd, _KEY.pack(caller.tid), THREAD_BYTES)
-        if value is None:
-            return False
-        now = _calls(value)[: THREAD.unpack_from(value)[2]]
-        return [call.begun for call in now] == [call.begun for call in caller.calls]
+        """Whether the thread is still in the same calls: they may have returned while it was looked at."""
+        value = self._seats.at(caller.seat)
+        depth = THREAD.unpack_from(value)[2]
+        return [call.begun for call in _calls(value)[:depth]] == [call.begun for call in caller.calls]
 
     def _describe(self, caller: _Caller, call: _Call, thread: _Thread, now_ns: int) -> InFlight:
         probe = self._slots[call.slot]

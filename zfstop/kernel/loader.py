@@ -30,17 +30,30 @@ MAPS = (
     "counters",
     "pids",
     "devs",
-    "in_flight",
-    "blank",
+    "seats",
+    "seats_taken",
     "ranges",
     "looked",
     "found",
     "tallies",
+    "tally_names",
+    "tallies_taken",
     "sent_paths",
     "events",
     "paths",
 )
-PROGRAMS = ("entry", "leave", "look", "sleep_in", "sleep_out", "region_in", "region_out", "moved", "switched")
+PROGRAMS = (
+    "entry",
+    "leave",
+    "look",
+    "sleep_in",
+    "sleep_out",
+    "region_in",
+    "region_out",
+    "moved",
+    "ended",
+    "switched",
+)
 _LOG_BYTES = 1 << 20
 _BETTER = "not needed: a better one is attached"
 #: A program that ran before its return was attached would count calls that never end: attach returns first.
@@ -275,17 +288,28 @@ class Attacher:
                     os.close(fd)
         return "; ".join(reasons)
 
+    def attach_ended(self) -> list[int]:
+        """Free the seats of threads as they end, where that can be: descriptors to keep."""
+        if "TASK_TID" not in self._types.macros:
+            return []
+        return self._attach_to("sched_process_free", "ended")
+
     def attach_moved(self) -> list[int]:
         """Watch what makes the run queue clock wrong, where that can be: descriptors to keep."""
         if not self.tells_waits or not all(
             macro in self._types.macros for macro in offsets.TASK_OFFSETS | offsets.DELAYED_OFFSETS
         ):
             return []
-        try:
-            program = _loaded(self._programs["moved"], bpf.PROG_TYPE_RAW_TRACEPOINT, "zfstop_moved")
-            return [program, bpf.attach_raw_tracepoint(program, "sched_migrate_task")]
-        except OSError:
-            return []
+        return self._attach_to("sched_migrate_task", "moved")
+
+    def _attach_to(self, tracepoint: str, name: str) -> list[int]:
+        with contextlib.suppress(OSError):
+            program = _loaded(self._programs[name], bpf.PROG_TYPE_RAW_TRACEPOINT, f"zfstop_{name}")
+            try:
+                return [program, bpf.attach_raw_tracepoint(program, tracepoint)]
+            except OSError:
+                os.close(program)
+        return []
 
     def load_switched(self) -> list[int]:
         """The program that names sleeps of no known cause, if it can be had."""
@@ -416,6 +440,7 @@ def _attach_all(attacher: Attacher, probes: list[dict[str, Any]], result: Result
 
 def _attach_waits(attacher: Attacher, waits: list[dict[str, Any]], result: Result) -> None:
     """Around every sleep; what cannot be attached costs a cause, nothing else."""
+    result.spare += attacher.attach_ended()
     result.spare += attacher.attach_moved()
     switched = attacher.load_switched()
     result.spare += switched

@@ -37,6 +37,12 @@
 #define TASK_ASLEEP 3 /* interruptible, uninterruptible */
 /* Calls inside calls: a copy that reads and writes, a write that is interrupted by a page fault on ZFS. */
 #define DEPTH 4
+/* Places in which a thread or a statistic is looked for; the first that was never taken ends the search. */
+#define SEAT_TRIES 8
+#define TALLY_TRIES 16
+/* In place of a thread's number: it has ended, and another may take the seat (`ended`, kernel/seats.py). */
+#define FREED 0xffffffff
+#define EEXIST 17
 /* Scheduling policies NORMAL, BATCH and IDLE. */
 #define FAIR(POLICY) (0x29 >> ((POLICY) & 7) & 1)
 #define MINOR_BITS 20
@@ -61,16 +67,17 @@ struct call {
 };
 
 /*
- * A thread that has called ZFS: the calls it is in, the innermost last. The entry outlives them (`left_ns` is when it
- * became idle), for finding it again costs a third of making and deleting one; user space takes out those of threads
- * that have ended. While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
+ * A thread that has called ZFS: the calls it is in, the innermost last. It keeps its seat when they have returned
+ * (`left_ns` is when it became idle), until it has ended (`ended`, and user space). While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
  * at `where`, since `since_ns`; `mark_away` and `mark_queued` are its clocks at the last change, `region` the cause around
  * the sleep, and `moved` tells that its run queue clock is wrong since the last change (see `moved`). `asleep_ns` and
- * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`).
+ * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`). `tid` is whose
+ * seat it is: 0 before the first, FREED after one that has ended. A whole number of cache lines, so that threads on
+ * different CPUs share none.
  */
 struct thread {
   u64 left_ns, mark_away, mark_queued, since_ns, where, asleep_ns, asleep_in;
-  u32 depth, cause, region, moved;
+  u32 depth, cause, region, moved, tid, unused[5];
   struct call calls[DEPTH];
 };
 
@@ -112,24 +119,31 @@ BPF_HASH(pids, u32, u8, MAX_PIDS);
 BPF_HASH(devs, u32, u8, MAX_DEVS);
 BPF_ARRAY(looked, struct in_flight_call, 1);
 BPF_ARRAY(found, u64, 1);
-BPF_HASH(in_flight, u32, struct thread, MAX_IN_FLIGHT);
-BPF_ARRAY(blank, struct thread, 1);
+/*
+ * Threads and statistics lie in arrays, in one of a few places that follow from their number: finding one costs half of
+ * what a hash map does. A place is taken by adding its number to a hash map, which only one can; that is done once.
+ */
+BPF_F_TABLE("array", u32, struct thread, seats, SEATS, BPF_F_MMAPABLE);
+BPF_HASH(seats_taken, u32, u32, SEATS);
 BPF_ARRAY(ranges, struct code_ranges, 1);
-BPF_F_TABLE("percpu_hash", struct tally_key, struct tally, tallies, MAX_TALLIES, 0);
+BPF_F_TABLE("array", u32, u64, tally_names, MAX_TALLIES, BPF_F_MMAPABLE);
+BPF_HASH(tallies_taken, u32, u64, MAX_TALLIES);
+BPF_PERCPU_ARRAY(tallies, struct tally, MAX_TALLIES);
 BPF_HASH(sent_paths, u64, u8, MAX_SENT_PATHS);
 BPF_RINGBUF_OUTPUT(events, EVENT_PAGES);
 BPF_RINGBUF_OUTPUT(paths, PATH_PAGES);
 
+/* Nothing is cleared that the kernel fills: with zeros, where it cannot read. */
 static __always_inline u64 word(u64 address)
 {
-  u64 value = 0;
+  u64 value;
   bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
   return value;
 }
 
 static __always_inline u32 half(u64 address)
 {
-  u32 value = 0;
+  u32 value;
   bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
   return value;
 }
@@ -225,18 +239,44 @@ static __always_inline u64 away_between(u64 before, u64 now)
   return passed;
 }
 
-static __always_inline struct thread *thread_of(u32 tid)
+/* The places of a thread, each its own way from the first: threads that begin in the same part then. */
+static __always_inline u32 seat_of(u32 tid, u32 attempt)
 {
-  return in_flight.lookup(&tid);
+  return (tid + attempt * (tid / SEATS * 2 + 1)) & (SEATS - 1);
 }
 
+static __always_inline struct thread *thread_of(u32 tid)
+{
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < SEAT_TRIES; i++) {
+    u32 seat = seat_of(tid, i);
+    struct thread *thread = seats.lookup(&seat);
+    if (!thread || !thread->tid)
+      return 0;
+    if (thread->tid == tid)
+      return thread;
+  }
+  return 0;
+}
+
+/* Takes the first free seat; null if there is none in its places, or the kernel could not say. */
 static __always_inline struct thread *make_thread(u32 tid)
 {
-  u32 zero = 0;
-  struct thread *none = blank.lookup(&zero);
-  if (!none || in_flight.update(&tid, none))
-    return 0;
-  return in_flight.lookup(&tid);
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < SEAT_TRIES; i++) {
+    u32 seat = seat_of(tid, i);
+    struct thread *thread;
+    long failure = seats_taken.insert(&seat, &tid);
+    if (failure == -EEXIST)
+      continue;
+    if (failure || !(thread = seats.lookup(&seat)))
+      return 0;
+    thread->asleep_ns = 0;
+    thread->depth = thread->cause = thread->region = thread->moved = 0;
+    thread->tid = tid;
+    return thread;
+  }
+  return 0;
 }
 
 /* The compiler knows that a place is below DEPTH and would leave the mask out; the verifier forgets. */
@@ -273,15 +313,15 @@ static __always_inline u64 place_of(struct thread *thread, u64 slot)
   return place;
 }
 
-static __always_inline void enter(u32 slot, u64 task, struct counts *mine, struct call *call)
+/* The thread that enters, with room for the call; null if it has no seat. */
+static __always_inline struct thread *seated(u32 slot, u64 task, struct counts *mine)
 {
   u32 tid = task;
   u64 place;
   struct thread *thread = thread_of(tid);
-  struct call *stored;
   if (!thread && !(thread = make_thread(tid))) {
     mine->of[C_FULL]++;
-    return;
+    return 0;
   }
   if (thread->depth) {
     /* The thread is in the same function again, or deeper than anything goes: returns were missed. */
@@ -291,18 +331,7 @@ static __always_inline void enter(u32 slot, u64 task, struct counts *mine, struc
     else if (thread->depth >= DEPTH)
       give_up(thread, 0);
   }
-  place = thread->depth;
-  stored = CALL_AT(thread, place);
-  stored->object = call->object;
-  stored->offset = call->offset;
-  stored->size = call->size;
-  stored->extra = call->extra;
-  stored->away_ns = call->away_ns;
-  stored->queued_ns = call->queued_ns;
-  stored->slot = slot;
-  stored->waited = 0;
-  stored->ts_ns = bpf_ktime_get_ns();
-  thread->depth = place + 1;
+  return thread;
 }
 
 /* A call that is not timed must not be given the time of one whose return was missed. */
@@ -534,11 +563,10 @@ static __always_inline void name_object(struct names *names, u64 kind, u64 objec
   }
 }
 
-static __always_inline void share_out(struct call *waits, struct done *done, struct event *event);
+static __always_inline void share_out(struct call *call, struct done *done, struct event *event);
 
-/* `waits` is what the map still has of the call. */
 static __always_inline void emit(u32 slot, struct counts *mine, struct call *call, struct done *done,
-                                 struct names *names, u32 dev, struct call *waits)
+                                 struct names *names, u32 dev)
 {
   u64 task = bpf_get_current_pid_tgid();
   struct event *event;
@@ -564,9 +592,31 @@ static __always_inline void emit(u32 slot, struct counts *mine, struct call *cal
   event->flags = names->flags;
   event->tid = task;
   event->bucket = done->bucket;
-  share_out(waits, done, event);
+  share_out(call, done, event);
   events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
   mine->of[C_SEEN]++;
+}
+
+/*
+ * Where the statistics called `name` are (see TALLY_KEY; never 0, for a device has a number), taken if they are new.
+ * Two CPUs that meet a new name at once may take two places for it: user space adds them up.
+ */
+static __always_inline struct tally *tally_of(u64 name)
+{
+  u64 hash = name * 0x9e3779b97f4a7c15ULL;
+  u32 place = hash >> 40, step = hash >> 20 | 1;
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < TALLY_TRIES; i++, place += step) {
+    u32 at = place & (MAX_TALLIES - 1);
+    u64 *here = tally_names.lookup(&at);
+    if (!here)
+      return 0;
+    if (!*here && !tallies_taken.insert(&at, &name))
+      *here = name;
+    if (*here == name)
+      return tallies.lookup(&at);
+  }
+  return 0;
 }
 
 /*
@@ -576,17 +626,11 @@ static __always_inline void emit(u32 slot, struct counts *mine, struct call *cal
 static __always_inline void tally(u32 slot, struct counts *mine, u32 dev, struct done *done)
 {
   u32 bucket = bucket_of(done->latency_ns);
-  struct tally_key key = {.dev = dev, .slot = slot, .octave = bucket >> SUB_BITS};
-  struct tally *sums = tallies.lookup(&key);
+  struct tally *sums = tally_of((u64)(bucket >> SUB_BITS) << 48 | (u64)slot << 32 | dev);
   done->bucket = bucket;
   if (!sums) {
-    struct tally none = {};
-    tallies.insert(&key, &none);
-    sums = tallies.lookup(&key);
-    if (!sums) {
-      mine->of[C_UNTALLIED]++;
-      return;
-    }
+    mine->of[C_UNTALLIED]++;
+    return;
   }
   sums->calls[bucket & (TALLY_SLICES - 1)]++;
   sums->sum_ns += done->latency_ns;
@@ -604,7 +648,7 @@ static __always_inline int is_zfs(u64 direct, u64 super, u32 *dev)
     return *(u64 *)(super + SUPER_MAGIC) == ZFS_MAGIC;
   }
   if (SUPER_MAGIC > SUPER_DEV && SUPER_MAGIC - SUPER_DEV <= 120 && (SUPER_MAGIC - SUPER_DEV) % 8 == 0) {
-    u64 both[16] = {};
+    u64 both[16];
     bpf_probe_read_kernel(both, SUPER_MAGIC - SUPER_DEV + 8, (void *)(super + SUPER_DEV));
     *dev = both[0];
     return both[(SUPER_MAGIC - SUPER_DEV) / 8 % 16] == ZFS_MAGIC;
@@ -657,28 +701,21 @@ static __always_inline int judge(u32 slot, struct counts *mine, u64 direct, u64 
   return 1;
 }
 
-/* Takes the call out of those in flight; null if its entry was not recorded. */
-static __always_inline struct thread *take(u32 slot, struct counts *mine, struct call *call, struct done *done)
+/* The thread whose innermost call has returned now; null if its entry was not recorded. */
+static __always_inline struct thread *returning(u32 slot, struct counts *mine)
 {
-  u32 tid = bpf_get_current_pid_tgid();
   u64 place;
-  struct thread *thread = thread_of(tid);
-  struct call *stored;
+  struct thread *thread = thread_of(bpf_get_current_pid_tgid());
   mine->of[C_RETURNED]++;
+  /* Most calls are the only one of their thread. */
+  if (thread && thread->depth == 1 && thread->calls[0].slot == slot)
+    return thread;
   if (!thread || (place = place_of(thread, slot)) >= DEPTH) {
     mine->of[C_UNMATCHED]++;
     return 0;
   }
   if (place + 1 < thread->depth)
     give_up(thread, place + 1);
-  stored = CALL_AT(thread, place);
-  call->ts_ns = stored->ts_ns;
-  call->object = stored->object;
-  call->offset = stored->offset;
-  call->size = stored->size;
-  call->extra = stored->extra;
-  done->ts_ns = bpf_ktime_get_ns();
-  done->latency_ns = done->ts_ns - call->ts_ns;
   return thread;
 }
 
@@ -760,6 +797,7 @@ static __always_inline void hand_up(struct thread *thread, u64 place)
 static __always_inline void settle(struct thread *thread, struct done *done)
 {
   u64 place = thread->depth - 1;
+  u32 next;
   /* Slept where nothing looks, and was moved meanwhile. */
   if (thread->moved && !thread->cause) {
     struct call *call = CALL_AT(thread, place);
@@ -767,15 +805,14 @@ static __always_inline void settle(struct thread *thread, struct done *done)
     call->doubted_ns = ~0ULL >> 1;
   }
   thread->moved = 0;
-  /* The return of a sleep was missed. */
-  if (thread->cause && thread->cause != thread->region)
-    change(thread, thread->region, 0);
+  /* Of an inner call there may be a region around it; that its cause is another one means a missed return of a sleep. */
+  next = place ? thread->region : 0;
+  if (thread->cause && thread->cause != next)
+    change(thread, next, 0);
   if (place) {
     if (CALL_AT(thread, place)->waited)
       hand_up(thread, place);
   } else {
-    if (thread->cause)
-      change(thread, 0, 0);
     thread->region = 0;
     thread->left_ns = done->ts_ns;
   }
@@ -788,31 +825,31 @@ static __always_inline u64 lesser(u64 a, u64 b)
 }
 
 /* Fills in the shares of the latency, in 65536ths: what is left is the CPU's. */
-static __always_inline void share_out(struct call *waits, struct done *done, struct event *event)
+static __always_inline void share_out(struct call *call, struct done *done, struct event *event)
 {
   u64 away = 0, queued = 0, rest = done->latency_ns, whole = done->latency_ns + 1, ns, other;
   u16 *shares = (u16 *)event->waits;
   u32 zero = 0;
   struct settings *set = settings.lookup(&zero);
   read_clocks(&away, &queued);
-  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ waits->away_ns) & 1) && set && !set->blind;
-  away = away_between(waits->away_ns, away);
-  queued -= waits->queued_ns;
+  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ call->away_ns) & 1) && set && !set->blind;
+  away = away_between(call->away_ns, away);
+  queued -= call->queued_ns;
 #pragma unroll
   for (u32 i = 0; i < CAUSES; i++) {
-    ns = waits->waited ? lesser(waits->spent_ns[i], rest) : 0;
+    ns = call->waited ? lesser(call->spent_ns[i], rest) : 0;
     rest -= ns;
     shares[i] = (ns << 16) / whole;
   }
-  if (waits->waited)
-    queued -= lesser(waits->doubted_ns, queued);
+  if (call->waited)
+    queued -= lesser(call->doubted_ns, queued);
   queued = lesser(queued, rest);
   other = done->latency_ns - rest + queued;
   rest -= queued;
   other = away > other ? lesser(away - other, rest) : 0;
   shares[CAUSES] = (queued << 16) / whole;
   shares[CAUSES + 1] = (other << 16) / whole;
-  event->slept_in = waits->waited ? waits->slept_in : 0;
+  event->slept_in = call->waited ? call->slept_in : 0;
 }
 
 /*
@@ -1000,15 +1037,13 @@ static __always_inline u64 object_of(void *ctx, u64 n)
 /* File and position stand side by side in every kernel so far: one read. */
 static __always_inline void begin_kiocb(void *ctx, struct call *call)
 {
-  u64 both[2] = {}, iocb = argument(ctx, 0);
+  u64 iocb = argument(ctx, 0);
   call->extra = iocb;
   if (PARAMETER(TYPED)) {
     call->object = *(u64 *)(iocb + KIOCB_FILE);
     call->offset = *(u64 *)(iocb + KIOCB_POS);
   } else if (KIOCB_POS == KIOCB_FILE + 8) {
-    bpf_probe_read_kernel(both, sizeof(both), (void *)(iocb + KIOCB_FILE));
-    call->object = both[0];
-    call->offset = both[1];
+    bpf_probe_read_kernel(&call->object, sizeof(call->object) + sizeof(call->offset), (void *)(iocb + KIOCB_FILE));
   } else {
     call->object = word(iocb + KIOCB_FILE);
     call->offset = word(iocb + KIOCB_POS);
@@ -1107,18 +1142,28 @@ static __always_inline int is_meant(void *ctx, u64 n)
 
 int entry(void *ctx)
 {
-  struct call call;
-  __builtin_memset(&call, 0, __builtin_offsetof(struct call, slot));
   u64 n = position(ctx), task = bpf_get_current_pid_tgid();
   u32 slot = PARAMETER(SLOT);
   struct counts *mine = counts_of(slot);
+  struct thread *thread;
+  struct call *call;
   if (!is_meant(ctx, n) || !wanted(mine, PARAMETER(BIT), task)) {
     skip(slot, task);
     return 0;
   }
-  begin(ctx, n, &call);
-  read_clocks(&call.away_ns, &call.queued_ns);
-  enter(slot, task, mine, &call);
+  thread = seated(slot, task, mine);
+  if (!thread)
+    return 0;
+  call = CALL_AT(thread, thread->depth);
+  call->offset = call->size = call->extra = 0;
+  call->away_ns = call->queued_ns = 0;
+  begin(ctx, n, call);
+  read_clocks(&call->away_ns, &call->queued_ns);
+  call->slot = slot;
+  call->waited = 0;
+  call->ts_ns = bpf_ktime_get_ns();
+  /* From here on it is in flight. */
+  thread->depth++;
   return 0;
 }
 
@@ -1164,33 +1209,37 @@ static __always_inline u64 object_again(void *ctx, struct call *call)
 
 int leave(void *ctx)
 {
-  struct call call;
   struct done done = {};
   struct names names = {};
   u64 kind = PARAMETER(KIND), object;
   u32 dev = 0, slot = PARAMETER(SLOT);
   struct counts *mine = counts_of(slot);
   struct thread *thread;
-  if (!mine || !(thread = take(slot, mine, &call, &done)))
+  struct call *call;
+  if (!mine || !(thread = returning(slot, mine)))
     return 0;
+  call = CALL_AT(thread, thread->depth - 1);
+  done.ts_ns = bpf_ktime_get_ns();
+  done.latency_ns = done.ts_ns - call->ts_ns;
+  /* What is known of the call stays where it is until the thread is in another one. */
   settle(thread, &done);
-  finish(ctx, &call, &done);
-  object = object_again(ctx, &call);
+  finish(ctx, call, &done);
+  object = object_again(ctx, call);
   if (kind == OBJECT_ANY)
-    kind = KIND_OF(call.object);
+    kind = KIND_OF(call->object);
   if (!judge(slot, mine, PARAMETER(TYPED), kind, object, &done, &dev))
     return 0;
   /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
   if (PARAMETER(EXTENT) == EXTENT_ITER && done.result > 0)
-    call.offset = word(call.extra + KIOCB_POS) - done.result;
+    call->offset = word(call->extra + KIOCB_POS) - done.result;
   if (PARAMETER(SECOND))
-    names.target = target_of(PARAMETER(SECOND), call.extra);
+    names.target = target_of(PARAMETER(SECOND), call->extra);
   name_object(&names, kind, object);
   names.flags |= PARAMETER(FLAGS);
   /* Length 0 of a clone is all the rest, as the whole file of an fsync. */
-  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call.size)
+  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call->size)
     names.flags |= EVENT_ALL_SIZE;
-  emit(slot, mine, &call, &done, &names, dev, CALL_AT(thread, thread->depth));
+  emit(slot, mine, call, &done, &names, dev);
   return 0;
 }
 
@@ -1251,6 +1300,30 @@ int moved(u64 *ctx)
   thread = thread_of(half(task + TASK_TID));
   if (thread && thread->depth)
     thread->moved = 1;
+  return 0;
+}
+
+/*
+ * sched_process_free: a thread has ended, and its last program has run. Where many are short-lived, all seats would be
+ * taken before user space could find out. One whose return was missed is left to user space, which counts that.
+ */
+int ended(u64 *ctx)
+{
+  u32 tid = half(ctx[0] + TASK_TID);
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < SEAT_TRIES; i++) {
+    u32 seat = seat_of(tid, i);
+    struct thread *thread = seats.lookup(&seat);
+    if (!thread || !thread->tid)
+      return 0;
+    if (thread->tid != tid)
+      continue;
+    if (!thread->depth) {
+      thread->tid = FREED;
+      seats_taken.delete(&seat);
+    }
+    return 0;
+  }
   return 0;
 }
 

@@ -28,6 +28,7 @@ from zfstop.kernel.paths import Paths
 from zfstop.kernel.probes import Pair, SleepProbe
 from zfstop.kernel.resolver import Plan, plan, wanted_symbols
 from zfstop.kernel.ring import Ring
+from zfstop.kernel.seats import Seats
 from zfstop.kernel.sleeps import Sleeps
 from zfstop.kernel.symbols import Code, nearest, parse, scheduler_code
 from zfstop.kernel.tallies import Tallies, capacity
@@ -42,14 +43,15 @@ _LOADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loader.py")
 _SIZES = {
     "MAX_PIDS": 4096,
     "MAX_DEVS": 16384,
-    "MAX_IN_FLIGHT": 16384,
+    # A power of two.
+    "SEATS": 16384,
     "MAX_SENT_PATHS": 65536,
     "TALLY_SLICES": TALLY_SLICES,
     # One for each candidate of the table that a kernel has at the same time, and then some.
     "SLOTS": 96,
 }
-#: 16 MiB hold 149,796 events; 4 MiB hold about 5,000 new paths, drained 20 times a second.
-EVENT_BYTES = 16 << 20
+#: 32 MiB hold 246,723 events; 4 MiB hold about 5,000 new paths, drained 20 times a second.
+EVENT_BYTES = 32 << 20
 PATH_BYTES = 4 << 20
 _MOST_EVENT_BYTES = 1 << 30
 _PATHS_KEPT = 49152
@@ -86,7 +88,7 @@ class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
     def __init__(self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES) -> None:
-        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 16 MiB."""
+        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB."""
         self._event_bytes = ring_bytes() if event_bytes is None else event_bytes
         self._path_bytes = path_bytes
         self._loaded: Loaded | None = None
@@ -213,7 +215,8 @@ class LiveSource:
         self._rings = Ring(maps["events"], self._event_bytes), Ring(maps["paths"], self._path_bytes)
         self.paths = Paths(SentPaths(maps["sent_paths"]).forget, _PATHS_KEPT)
         self._counters = Counters(maps["counters"])
-        self._tallies = Tallies(maps["tallies"])
+        self._tallies = Tallies(maps["tally_names"], maps["tallies"])
+        self._seats = Seats(maps["seats"], maps["seats_taken"])
         self._settings = Settings(maps["settings"])
         self._pids, self._devs = Numbers(maps["pids"]), Numbers(maps["devs"])
 
@@ -340,7 +343,8 @@ class LiveSource:
     def in_flight(self, mounts: Mounts, callers: Callers) -> InFlightCalls:
         """The calls in flight; made once, for the life of the probes."""
         return InFlightCalls(
-            self.loaded.maps,
+            self._seats,
+            self.loaded.maps["looked"],
             self.loaded.look,
             self.loaded.slots,
             self.paths,
@@ -370,6 +374,8 @@ class LiveSource:
                 ring.close()
             self._rings = None
         if self._loaded:
+            self._tallies.close()
+            self._seats.close()
             for pair in self._loaded.pairs.values():
                 pair.close()
             self._sleeps.close()
@@ -402,7 +408,7 @@ def pid_room(count: int) -> int:
 
 
 def ring_bytes() -> int:
-    """Size of the ring of events: ZFSTOP_RING_BYTES, or 16 MiB. Raises UserError for what the kernel would refuse."""
+    """Size of the ring of events: ZFSTOP_RING_BYTES, or 32 MiB. Raises UserError for what the kernel would refuse."""
     text = os.environ.get("ZFSTOP_RING_BYTES", str(EVENT_BYTES))
     page = os.sysconf("SC_PAGESIZE")
     size = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

@@ -80,7 +80,8 @@ COUNTERS = (
     "missed",
 )
 
-#: The statistics of all calls, slow or not: one entry for each probe, device and power of two of the latency.
+#: The statistics of all calls, slow or not: one entry for each probe, device and power of two of the latency. These
+#: are the bits of a u64, the lowest first.
 TALLY_KEY: tuple[tuple[str, str], ...] = (("dev", "I"), ("slot", "H"), ("octave", "H"))
 TALLY_SLICES = 16
 #: What the program answers about a call in flight.
@@ -117,7 +118,6 @@ def c_structs() -> str:
     """C text of ``struct event``, ``struct path_header`` and the counter enum: fixed words and numbers only."""
     lines = ["struct event {", *map(_c_member, EVENT), "};"]
     lines += ["struct path_header {", *map(_c_member, PATH_HEADER), "};"]
-    lines += ["struct tally_key {", *map(_c_member, TALLY_KEY), "};"]
     lines += ["struct in_flight_call {", *map(_c_member, IN_FLIGHT_CALL), "};"]
     lines += ["struct tally {", *map(_c_member, TALLY), "};"]
     lines += ["enum counter {", *(f"  C_{name.upper()}," for name in COUNTERS), "  COUNTERS", "};"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from harness import (
@@ -12,6 +15,8 @@ from harness import (
     Terminal,
     Trace,
     Workload,
+    sh,
+    until,
     until_it_waits_for_its_disk,
 )
 
@@ -80,3 +85,20 @@ def test_the_books_of_every_operation_balance(
     for op, counts in per_op.items():
         assert counts["entered"] == books(counts), op
         assert counts["in_histogram"] == counts["seen"] + counts["below"] + counts["filtered_dev"], op
+
+
+def test_processes_that_end_leave_their_places_to_others(trace: Callable[..., Trace]) -> None:
+    def taken() -> int:
+        return len(json.loads(sh("bpftool", "-j", "map", "dump", "name", "seats_taken")))
+
+    tracer = trace("10s", "--op", "open")
+    file = Path("/tank/data/short-lived")
+    file.write_bytes(b"x")
+    before = taken()
+    for _ in range(100):
+        subprocess.run(["cat", file], stdout=subprocess.DEVNULL, check=True)
+    until("they are free", lambda: taken() <= before + 10)
+    tracer.stop()
+    opens = tracer.summary["per_op"]["open"]
+    assert opens["entered"] >= 100
+    assert opens["full"] == opens["missed"] == 0

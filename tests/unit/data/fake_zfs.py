@@ -371,11 +371,18 @@ class Kernel:
 
     def in_flight(self) -> tuple[InFlight, ...]:
         """The calls that have not returned, the oldest first."""
+        return self._look()[0]
+
+    def missed_returns(self) -> int:
+        """How many calls turned out now to be those of threads that are not in them any more."""
+        return sum(self._look()[1].values())
+
+    def _look(self) -> tuple[tuple[InFlight, ...], dict[int, int]]:
         with contextlib.closing(Mounts()) as mounts, contextlib.closing(Callers()) as callers:
             calls = self.source.in_flight(mounts, callers)
             self.source.take_paths()
             mounts.learn(self._named_volumes())
-            return calls.older_than(time.monotonic_ns(), 0)[0]
+            return calls.older_than(time.monotonic_ns(), 0)
 
     def counts(self, symbol: str) -> Counts:
         """Counters of one probe since the beginning."""
