@@ -178,7 +178,7 @@ _KEPT_UP = 8
 class _Sums:
     """What the parts of a row add up to, at either end of a window that moves."""
 
-    __slots__ = ("buckets", "bytes", "cells", "errors", "explained", "keys", "tops", "waits")
+    __slots__ = ("buckets", "bytes", "cells", "errors", "explained", "keys", "top", "tops", "waits")
 
     def __init__(self, parts: Iterable[Part], span: int) -> None:
         self.errors = self.bytes = 0
@@ -187,6 +187,8 @@ class _Sums:
         self.keys: dict[Key, int] = {}
         #: Position -> the longest latency in that second.
         self.tops: dict[int, int] = {}
+        #: The longest of them.
+        self.top = 0
         #: The waits added up, and of how many of the parts they are.
         self.waits = [0] * len(CAUSES)
         self.explained = 0
@@ -199,6 +201,7 @@ class _Sums:
         self.bytes += stats.bytes
         if stats.max_ns >= self.tops.get(position, 0):
             self.tops[position] = stats.max_ns
+            self.top = max(self.top, stats.max_ns)
         self.keys[key] = self.keys.get(key, 0) + 1
         # A cell is gone when nothing is in it, so what adds nothing makes none.
         if stats.total_ns:
@@ -216,7 +219,8 @@ class _Sums:
         position, key, stats = part
         self.errors -= stats.errors
         self.bytes -= stats.bytes
-        self.tops.pop(position, None)
+        if self.tops.pop(position, None) == self.top:
+            self.top = max(self.tops.values(), default=0)
         left = self.keys[key] - 1
         if left:
             self.keys[key] = left
@@ -331,10 +335,12 @@ class Row:
     @property
     def max_ns(self) -> int:
         """The longest latency, exactly."""
-        parts = self._parts
-        if parts is not None:
-            return max([stats.max_ns for _, _, stats in parts], default=0)
-        return max(self._summed.tops.values(), default=0)
+        if self._sums is not None:
+            return self._sums.top
+        parts = self._parts or ()
+        if len(parts) == 1:
+            return parts[0][2].max_ns
+        return max([stats.max_ns for _, _, stats in parts], default=0)
 
     @property
     def waits(self) -> Waits | None:

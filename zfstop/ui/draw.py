@@ -54,6 +54,32 @@ class Styled(Widget):
         super().notify_style_update()
         self._styles.clear()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines as they are. Around them Textual would look for borders, padding and tints, which none here has,
+        and make each anew: that took a tenth of a refresh.
+        """
+        width = self.size.width
+        strips = [self.strip_at(y, width) for y in crop.line_range]
+        background = self.background_colors[1]
+        for look in self.get_line_filters():
+            strips = [strip.apply_filter(look, background) for strip in strips]
+        left, right = crop.column_span
+        return [strip.crop(left, right) for strip in strips] if left else strips
+
+    def render_line(self, y: int) -> Strip:
+        """What :meth:`render_lines` has for one line."""
+        return self.strip_at(y, self.size.width)
+
+    def strip_at(self, y: int, width: int) -> Strip:
+        """Line ``y`` of what is visible in exactly ``width`` cells."""
+        raise NotImplementedError
+
+    def draw_again(self, lines: Sequence[int]) -> None:
+        """These lines differ from what was drawn; told together, for each telling looks through the whole widget."""
+        if lines:
+            width = self.size.width
+            self.refresh(*[Region(0, y, width, 1) for y in lines])
+
     def style_of(self, names: str) -> Style:
         """The widget's own style with those named put over it, in order."""
         style = self._styles.get(names)
@@ -96,11 +122,11 @@ class Lines(Styled):
     def show(self, lines: Sequence[Line]) -> None:
         """Show these; only lines that differ from what is shown are drawn again."""
         fresh = tuple(lines)
-        for y, (old, new) in enumerate(zip_longest(self._lines, fresh)):
-            if old != new:
-                self._strips.pop(y, None)
-                self.refresh(Region(0, y, self.size.width, 1))
+        changed = [y for y, (old, new) in enumerate(zip_longest(self._lines, fresh)) if old != new]
         self._lines = fresh
+        for y in changed:
+            self._strips.pop(y, None)
+        self.draw_again(changed)
 
     def notify_style_update(self) -> None:
         """Another theme: nothing drawn before is good any more."""
@@ -111,12 +137,12 @@ class Lines(Styled):
         """Another width: likewise."""
         self._strips.clear()
 
-    def render_line(self, y: int) -> Strip:
-        """Line ``y`` as a strip, kept until it changes."""
+    def strip_at(self, y: int, width: int) -> Strip:
+        """Kept until the line changes."""
         strip = self._strips.get(y)
-        if strip is None or strip.cell_length != self.size.width:
+        if strip is None or strip.cell_length != width:
             line = self._lines[y] if y < len(self._lines) else ()
-            strip = self._strips[y] = self.strip_of(line, self.size.width)
+            strip = self._strips[y] = self.strip_of(line, width)
         return strip
 
 

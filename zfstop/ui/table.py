@@ -57,16 +57,16 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         self._message: list[Part] = []
         self._chosen: Identity | None = None
         self._cursor = 0
+        #: The lines worked out, and the columns that they have, until something changes.
         self._lines: dict[int, Line] = {}
         self._lines_of = Size(0, 0)
+        self._layout: tuple[tuple[Column, int], ...] = ()
         self._drawn: dict[int, tuple[Line, Strip]] = {}
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns there is room for."""
-        return tuple(
-            column for column, _ in layout(self._width, self._grouping, self._single, self._compared)
-        )
+        return tuple(column for column, _ in self._plan())
 
     @property
     def selected(self) -> Row | None:
@@ -81,6 +81,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     @property
     def texts(self) -> list[str]:
         """The visible lines as plain text."""
+        self._notice_size()
         return ["".join(text for text, _ in self._visible(y)) for y in range(self.size.height)]
 
     def show(self, frame: Frame, message: list[Part]) -> None:
@@ -142,15 +143,20 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Other rows are visible."""
-        self._lines.clear()
+        self._forget_lines()
         super().watch_scroll_y(old_value, new_value)
 
-    def render_line(self, y: int) -> Strip:
-        """Line ``y`` of what is visible: the header stays, rows scroll."""
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """A new size is painted before it is told."""
+        self._notice_size()
+        return super().render_lines(crop)
+
+    def strip_at(self, y: int, width: int) -> Strip:
+        """The header stays, rows scroll."""
         line = self._visible(y)
         drawn = self._drawn.get(y)
-        if drawn is None or drawn[0] != line or drawn[1].cell_length != self.size.width:
-            drawn = self._drawn[y] = (line, self.strip_of(line, self.size.width, line[-1][1] if line else ""))
+        if drawn is None or drawn[0] != line or drawn[1].cell_length != width:
+            drawn = self._drawn[y] = (line, self.strip_of(line, width, line[-1][1] if line else ""))
         return drawn[1]
 
     @property
@@ -192,18 +198,28 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         if not top <= self._cursor < top + room:
             self.scroll_to(y=self._cursor if self._cursor < top else self._cursor - room + 1, animate=False)
 
-    def _refresh_changed(self) -> None:
-        self._lines.clear()
-        for y in range(self.size.height):
-            drawn = self._drawn.get(y)
-            if drawn is None or drawn[0] != self._visible(y):
-                self.refresh(Region(0, y, self.size.width, 1))
+    def _plan(self) -> tuple[tuple[Column, int], ...]:
+        """The columns there is room for, and their widths."""
+        return layout(self._width, self._grouping, self._single, self._compared)
 
-    def _visible(self, y: int) -> Line:
-        """The line at ``y``, worked out once until something changes. A new size is painted before it is told."""
+    def _forget_lines(self) -> None:
+        """Something changed."""
+        self._lines.clear()
+        self._layout = self._plan()
+
+    def _notice_size(self) -> None:
         if self._lines_of != self.size:
             self._lines_of = self.size
-            self._lines.clear()
+            self._forget_lines()
+
+    def _refresh_changed(self) -> None:
+        self._lines_of = self.size
+        self._forget_lines()
+        lines = [(y, self._visible(y), self._drawn.get(y)) for y in range(self._lines_of.height)]
+        self.draw_again([y for y, line, drawn in lines if drawn is None or drawn[0] != line])
+
+    def _visible(self, y: int) -> Line:
+        """The line at ``y``, worked out once until something changes."""
         line = self._lines.get(y)
         if line is None:
             line = self._lines[y] = self._line(y)
@@ -219,7 +235,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def _header(self) -> Line:
         parts: list[Part] = [(" ", "head")]
-        for column, width in layout(self._width, self._grouping, self._single, self._compared):
+        for column, width in self._layout:
             title, style = column.header, "head"
             if column is self._sort.column:
                 title, style = title + ("▼" if self._sort.descending else "▲"), "head sorted"
@@ -246,7 +262,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         row = self._rows[index]
         back = "selected " if index == self._cursor else ""
         parts: list[Part] = [(">" if back else " ", f"{back}strong")]
-        for column, width in layout(self._width, self._grouping, self._single, self._compared):
+        for column, width in self._layout:
             text, style = self._cell(column, row)
             parts.append((column.fit(text, width) + " ", back + style))
         return tuple(parts)
