@@ -275,13 +275,6 @@ class Row:
             self._sums = _Sums(self._parts or (), self._span)
         return self._sums
 
-    def _wanted_sums(self) -> _Sums | None:
-        """The sums beside the parts, to be changed with them; they are let go when nobody has looked for long."""
-        self._kept_up -= 1
-        if self._kept_up < 0:
-            self._sums = None
-        return self._sums
-
     @property
     def resting(self) -> bool:
         """Whether nothing is kept but what has to be."""
@@ -371,42 +364,66 @@ class Row:
 
     def add(self, part: Part) -> None:
         """Count what one key did in a second."""
-        stats = part[2]
+        position, _, stats = part
         self.count += stats.count
         self.total_ns += stats.total_ns
-        self.last = max(self.last, part[0])
-        self._who = None
+        if position > self.last:
+            self.last = position
         parts = self._parts
         if parts is None:
-            self._summed.add(part, self._span)
+            self._change(part, _Sums.add)
         elif len(parts) < _MOST_PARTS:
             # The oldest first, for they leave first; a window may fill from its newest second on.
-            if parts and part[0] < parts[-1][0]:
+            if parts and position < parts[-1][0]:
                 insort(parts, part, key=_POSITION)
             else:
                 parts.append(part)
-            if self._sums is not None and (sums := self._wanted_sums()):
-                sums.add(part, self._span)
+            if self._sums is None:
+                self._who = None
+            else:
+                self._change(part, _Sums.add)
         else:
             self._sums = _Sums((*parts, part), self._span)
-            self._parts = None
+            self._parts = self._who = None
 
     def take(self, part: Part) -> None:
         """Take it away again, with all others of its second."""
-        parts, stats = self._parts, part[2]
-        self._who = None
+        parts, position, stats = self._parts, part[0], part[2]
         if parts is None:
-            self._summed.take(part, self._span)
-            if part[0] == self.last:
+            self._change(part, _Sums.take)
+            if position == self.last:
                 self.last = max(self._summed.tops, default=0)
         else:
-            place = next(place for place, (at, _, its) in enumerate(parts) if at == part[0] and its is stats)
-            del parts[place]
+            oldest = parts[0]
+            if oldest[2] is stats and oldest[0] == position:
+                del parts[0]
+            else:
+                del parts[_place_of(parts, position, stats)]
             self.last = parts[-1][0] if parts else 0
-            if self._sums is not None and (sums := self._wanted_sums()):
-                sums.take(part, self._span)
+            if self._sums is None:
+                self._who = None
+            else:
+                self._change(part, _Sums.take)
         self.count -= stats.count
         self.total_ns -= stats.total_ns
+
+    def _change(self, part: Part, how: Callable[[_Sums, Part, int], None]) -> None:
+        """The sums go along; beside parts they are let go when nobody has looked for long."""
+        if self._parts is not None:
+            self._kept_up -= 1
+            if self._kept_up < 0:
+                self._sums = self._who = None
+                return
+        sums = self._sums
+        assert sums is not None
+        keys = len(sums.keys)
+        how(sums, part, self._span)
+        if len(sums.keys) != keys:
+            self._who = None
+
+
+def _place_of(parts: list[Part], position: int, stats: Stats) -> int:
+    return next(place for place, (at, _, its) in enumerate(parts) if at == position and its is stats)
 
 
 def cell_seconds(window: int) -> int:
@@ -437,6 +454,10 @@ class Rolling(Sliding):
         self._identity_of = identities(grouping)
         self._span = cell_seconds(window)
         self._rows: dict[Identity, Row] = {}
+        #: Position -> the row of each group of that second, so that none is looked for when it leaves.
+        self._members: dict[int, list[Row]] = {}
+        #: Those of windows that were left: 100,000 rows are not freed within one frame.
+        self._left: list[list[Row]] = []
         #: Rows that changed, came or left since somebody asked; None for all of them.
         self._touched: set[Row] | None = None
         #: The oldest second of which more than sums are here.
@@ -452,25 +473,34 @@ class Rolling(Sliding):
         found, self._touched = self._touched, set()
         return found
 
-    def _moved(self, between: Between) -> None:
-        """What the history lets go of for want of memory is not kept here either."""
+    def _moved(self, between: Between, recorded: Between) -> None:
+        """What the history lets go of for want of memory is not kept here either. It is asked for every second that
+        nothing has become of yet: what of it is shown is not worked out for that.
+        """
         self._named = max(self._named, self._start)
         while self._named < self.end:
             mine = self._seconds[self._named - self._start]
             if can_be_summed(mine):
-                held = between(self._named, self._named + 1)
+                held = recorded(self._named, self._named + 1)
                 if not held or not held[0].summed:
                     return
+                shown = between(self._named, self._named + 1)
+                if not shown:
+                    return
                 self._leave(mine, self._named)
-                self._enter(held[0], self._named)
-                self._seconds[self._named - self._start] = held[0]
+                self._enter(shown[0], self._named)
+                self._seconds[self._named - self._start] = shown[0]
             self._named += 1
 
+    def drop(self) -> None:
+        """Nobody will look here again."""
+        self._forget()
+
     def let_go(self, most: int) -> bool:
-        """Nobody will look here again: free so many rows at most; whether some are left."""
-        for _ in range(min(most, len(self._rows))):
-            self._rows.popitem()
-        return bool(self._rows)
+        """Free about so many of the rows of windows that were left; whether there are more."""
+        while self._left and most > 0:
+            most -= len(self._left.pop())
+        return bool(self._left)
 
     def rows(self) -> tuple[Row, ...]:
         """The same as :func:`rows` of the seconds within the window."""
@@ -480,29 +510,31 @@ class Rolling(Sliding):
         super()._forget()
         self._touched = None
         self._rows.clear()
+        self._left += self._members.values()
+        self._members.clear()
         self._named = 0
 
     def _enter(self, second: Second, position: int) -> None:
-        found, identity_of, touched = self._rows, self._identity_of, self._touched
+        found, identity_of, members = self._rows, self._identity_of, list[Row]()
         for key, stats in second.groups:
             identity = identity_of(key)
             row = found.get(identity)
             if row is None:
                 row = found[identity] = Row(identity, self._span)
             row.add((position, key, stats))
-            if touched is not None:
-                touched.add(row)
+            members.append(row)
+        self._members[position] = members
+        if self._touched is not None:
+            self._touched.update(members)
 
     def _leave(self, second: Second, position: int) -> None:
-        found, identity_of, touched = self._rows, self._identity_of, self._touched
-        for key, stats in second.groups:
-            identity = identity_of(key)
-            row = found[identity]
+        members = self._members.pop(position)
+        for row, (key, stats) in zip(members, second.groups, strict=True):
             row.take((position, key, stats))
-            if touched is not None:
-                touched.add(row)
             if not row.count:
-                del found[identity]
+                self._rows.pop(row.identity, None)
+        if self._touched is not None:
+            self._touched.update(members)
 
 
 def trend(row: Row, end: int, window: int) -> tuple[int, ...]:

@@ -63,6 +63,8 @@ LOOK_EVERY_S = 0.25
 #: When a frame that was not enough is followed by the next.
 _SOON_S = 0.01
 _NEVER = 1 << 30
+#: So many objects more, and the young ones are looked through: by Python's own number that was a tenth of a refresh.
+_YOUNG = 20_000
 #: How often what refers to itself is looked for everywhere (s), and how long nothing was typed before.
 _TIDY_EVERY_S, _CALM_S = 120, 20
 _WITHOUT_COLOUR = NoColor()
@@ -155,7 +157,7 @@ class ZfstopApp(App[None]):
         self._set_mouse(self.mouse)
         self.set_interval(self._look_every_s, self.look)
         # With 100,000 groups it takes half a second, and would begin whenever many objects were made: under any key.
-        gc.set_threshold(*self._collect_after[:2], _NEVER)
+        gc.set_threshold(_YOUNG, self._collect_after[1], _NEVER)
         self.set_interval(_TIDY_EVERY_S, self._tidy)
 
     def _tidy(self) -> None:

@@ -58,7 +58,7 @@ class Styled(Widget):
         """The lines as they are. Around them Textual would look for borders, padding and tints, which none here has,
         and make each anew: that took a tenth of a refresh.
         """
-        width = self.size.width
+        width = self.strip_width
         strips = [self.strip_at(y, width) for y in crop.line_range]
         background = self.background_colors[1]
         for look in self.get_line_filters():
@@ -68,7 +68,12 @@ class Styled(Widget):
 
     def render_line(self, y: int) -> Strip:
         """What :meth:`render_lines` has for one line."""
-        return self.strip_at(y, self.size.width)
+        return self.strip_at(y, self.strip_width)
+
+    @property
+    def strip_width(self) -> int:
+        """Cells of a line."""
+        return self.size.width
 
     def strip_at(self, y: int, width: int) -> Strip:
         """Line ``y`` of what is visible in exactly ``width`` cells."""

@@ -611,7 +611,7 @@ class Lens:
         # What a key leads to is seen at once: its first frame has less in it.
         begun = max(self._rolling.start, end - self.window) < min(self._rolling.end, end)
         most = _MOST_NOW if begun else _MOST_NOW // 2
-        self._rolling.move_to(end, self._without_events, most, weigh=self._weight)
+        self._rolling.move_to(end, self._without_events, most, weigh=self._weight, recorded=self._recorded)
         reduced_from = self._reduce(end, max(self.window, chart_columns), most)
         self._ops.move_to(end, self._small_between, floor=reduced_from)
         self._places.move_to(end, self._placed_between, floor=reduced_from)
@@ -672,8 +672,12 @@ class Lens:
     def _let_go(self) -> None:
         """Free some of what is not looked at any more."""
         self._gone = [old for old in self._gone if old is not self._rolling and old is not self._all]
+        for old in self._gone:
+            old.drop()
         if self._gone and not self._gone[-1].let_go(_MOST_NOW):
             self._gone.pop()
+        for old in {self._rolling, self._all}:
+            old.let_go(_MOST_NOW)
 
     def _advise(self, found: _Found, end: int) -> tuple[Advice, ...]:
         """Sentences about what the table is of."""
@@ -736,7 +740,7 @@ class Lens:
             calls_there = sum(row.count for row in self._rolling.by_identity.values())
             return _Found(tuple(calls), kept, calls_there, there, places=self._places.rows())
         if self.query:
-            self._all.move_to(end, self._unsought_bare, most, weigh=self._weight)
+            self._all.move_to(end, self._unsought_bare, most, weigh=self._weight, recorded=self._recorded)
         return _Found(self._rolling, 0, 0, len(self._all.by_identity), places=self._places.rows())
 
     def _in_box(self, box: Box) -> _Found:

@@ -160,6 +160,11 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         return drawn[1]
 
     @property
+    def strip_width(self) -> int:
+        """What would be beneath the scrollbar is left out: it would only be cut off."""
+        return self._width if self.show_vertical_scrollbar else self.size.width
+
+    @property
     def _width(self) -> int:
         return self.scrollable_content_region.width or self.size.width
 
