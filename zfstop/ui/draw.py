@@ -106,9 +106,12 @@ class Styled(Widget):
 
     def strip_of(self, line: Line, width: int, fill: str = "") -> Strip:
         """The line, cut or padded to ``width`` cells; ``fill`` names the styles of the padding."""
-        runs = groupby(line, key=itemgetter(1))
-        segments = [Segment("".join(text for text, _ in run), self.style_of(names)) for names, run in runs]
-        return Strip(segments).adjust_cell_length(width, self.style_of(fill))
+        segments, cells = list[Segment](), 0
+        for names, run in groupby(line, key=itemgetter(1)):
+            text = "".join([text for text, _ in run])
+            cells += cell_width(text)
+            segments.append(Segment(text, self.style_of(names)))
+        return Strip(segments, cells).adjust_cell_length(width, self.style_of(fill))
 
 
 class Lines(Styled):

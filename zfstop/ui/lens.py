@@ -627,6 +627,7 @@ class Lens:
         totals = feed.history.totals_at(end) if self._held is None else self._held.totals
         pause = self._count_pause()
         known = self._known_at(end)
+        shares = self._shares(end, chart_columns, 1)
         return Frame(
             status=known.status,
             host=known.host,
@@ -657,8 +658,8 @@ class Lens:
             zone=feed.playback.zone if feed.playback is not None else None,
             of=feed.history.end if feed.playback is not None else None,
             advice=self._advise(found, end),
-            syncing=self._shares(end, chart_columns, 1),
-            map_syncing=self._shares(end, chart_columns, self.span),
+            syncing=shares,
+            map_syncing=shares if self.span == 1 else self._shares(end, chart_columns, self.span),
             txgs=committed(self._recorded(max(0, end - self.window), end)),
             before=self.before,
             after=self.after,

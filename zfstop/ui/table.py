@@ -269,8 +269,8 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         parts: list[Part] = [(">" if back else " ", f"{back}strong")]
         for column, width in self._layout:
             text, style = self._cell(column, row)
-            parts.append((column.fit(text, width) + " ", back + style))
-        return tuple(parts)
+            parts += [(column.fit(text, width), back + style), (" ", back + style)]
+        return tuple(parts[:-1])
 
     def _cell(self, column: Column, row: Row) -> Part:
         """Text and style: a latency wears its band, a figure that is not there is faint, errors are loud."""
