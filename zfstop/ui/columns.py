@@ -66,6 +66,8 @@ class Column:
 
     def fit(self, text: str, width: int) -> str:
         """``text`` in exactly ``width`` cells; a path loses its middle, everything else its end."""
+        if len(text) <= width and text.isascii():  # as most do
+            return text.rjust(width) if self.right else text.ljust(width)
         if self.key == "op":
             return fit_op(text, width)
         if self.key == "why":
