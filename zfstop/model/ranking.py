@@ -1,7 +1,8 @@
 """The order of very many rows, of which the first few are looked at. Pure.
 
 Sorting 100,000 rows for every frame would take longer than everything else together. Here the best are known, and how
-good the last of them is: a row that did not change since and was not among them cannot have become better.
+good the last of them is: a row that did not change since and was not among them cannot have become better. Also to
+look at each of them once, for a new order, takes longer than a frame: that is done bit by bit.
 """
 
 from __future__ import annotations
@@ -68,13 +69,22 @@ class Ordered(Sequence[Row]):
         """The first ones, as far as their order was ever asked for."""
         return self.head if self._all is None else self._all
 
-    def place(self, identity: Identity) -> int | None:
-        """Where the row of this identity is; None when it is not there."""
-        if identity not in self._there:
-            return None
-        found = _place_in(self.head, identity)
+    def row(self, identity: Identity) -> Row | None:
+        """The row of this identity."""
+        return self._there.get(identity)
+
+    def known_place(self, identity: Identity) -> int | None:
+        """Where the row of this identity is, as far as rows were put in order."""
+        found = _place_in(self.known, identity)
         if found is None and (from_end := _place_in(self.tail, identity)) is not None:
             return self._count - len(self.tail) + from_end
+        return found
+
+    def place(self, identity: Identity) -> int | None:
+        """Where it is, whatever it takes; None when it is not there."""
+        if identity not in self._there:
+            return None
+        found = self.known_place(identity)
         return _place_in(self._every(), identity) if found is None else found
 
     def _every(self) -> Sequence[Row]:
@@ -90,13 +100,20 @@ def place_of(rows: Sequence[Row], identity: Identity) -> int | None:
     return _place_in(rows, identity)
 
 
+def known_place(rows: Sequence[Row], identity: Identity) -> int | None:
+    """Where the row of this identity is, if that is known without putting all others in order."""
+    return rows.known_place(identity) if isinstance(rows, Ordered) else _place_in(rows, identity)
+
+
 def _place_in(rows: Sequence[Row], identity: Identity) -> int | None:
     return next((index for index, row in enumerate(rows) if row.identity == identity), None)
 
 
 def row_of(rows: Sequence[Row], identity: Identity) -> Row | None:
     """The row of this identity."""
-    place = place_of(rows, identity)
+    if isinstance(rows, Ordered):
+        return rows.row(identity)
+    place = _place_in(rows, identity)
     return None if place is None else rows[place]
 
 
@@ -107,22 +124,38 @@ class Ranking:
         self._order = order
         self._descending = descending
         self._head: list[Row] = []
-        #: How the last of them ranks; None while all rows are among them.
+        #: How the last of them ranks; None while all rows that were looked at are among them.
         self._floor: tuple[Rank, Identity] | None = None
-        self._begun = False
+        #: Rows that are still to be looked at, None before the first; and of how many.
+        self._ahead: list[Row] | None = None
+        self._of = 0
+        #: What takes over once it has looked at all rows, because too few of the best are left here.
+        self._next: Ranking | None = None
 
-    def ranked(self, rows: Mapping[Identity, Row], touched: set[Row] | None) -> Ordered:
-        """All rows in order; ``touched`` are those that changed, came or left since the last time, None for all."""
-        self._begun = self._begun and touched is not None
-        if self._begun and touched is not None:
-            self._refresh(rows, touched)
-        if not self._begun or (self._floor is not None and len(self._head) < min(_KEEP, len(rows))):
-            self._scan(rows)
+    @property
+    def looked_at(self) -> tuple[int, int] | None:
+        """(rows, of how many) that the order is of; None once it is that of all."""
+        return (self._of - len(self._ahead), self._of) if self._ahead else None
+
+    def ranked(
+        self, rows: Mapping[Identity, Row], touched: set[Row] | None, most: int | None = None
+    ) -> Ordered:
+        """All rows in order; ``touched`` are those that changed, came or left since the last time, None for all.
+
+        With ``most``, no more than so many are looked at now that did not change: until all are, the first are the
+        first of those.
+        """
+        if touched is None:
+            self._ahead = self._next = None
+        self._go_on(rows, touched or set(), most)
+        if self._next is not None or (self._floor is not None and len(self._head) < min(_KEEP, len(rows))):
+            self._renew(rows, touched or set(), most)
         return Ordered(self._head, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows))
 
     def last(self, rows: Mapping[Identity, Row]) -> list[Row]:
         """The last of them in order, a few hundred."""
-        return self._outermost(rows, last=True)
+        there = list(rows.values())
+        return self._outermost(there, self._ranks_of(there), last=True)
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """These in order."""
@@ -135,47 +168,75 @@ class Ranking:
             found[start:end] = sorted(found[start:end], key=_identity)
         return found
 
-    def _refresh(self, rows: Mapping[Identity, Row], touched: set[Row]) -> None:
-        there = [row for row in touched if rows.get(row.identity) is row and self._ranks(row)]
-        self._head = self.sort([*(row for row in self._head if row not in touched), *there])
-        if len(self._head) > _MOST:
-            self._cut()
+    def _go_on(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
+        """Take in what changed, and look at more of the others."""
+        if self._ahead is None:
+            self._head, self._floor = [], None
+            self._ahead = list(rows.values())
+            self._of = len(self._ahead)
+        elif touched:
+            there = [row for row in touched if rows.get(row.identity) is row]
+            self._head = [row for row in self._head if row not in touched]
+            self._take_in(there, list(map(self._order, there)))
+        if self._ahead:
+            first = 0 if most is None else max(0, len(self._ahead) - most)
+            more, self._ahead = self._ahead[first:], self._ahead[:first]
+            known = set(self._head)
+            there = [row for row in more if row not in known and rows.get(row.identity) is row]
+            self._take_in(there, self._ranks_of(there))
 
-    def _ranks(self, row: Row) -> bool:
-        """Whether it is among the best."""
-        if self._floor is None:
-            return True
-        key, (floor, last) = self._order(row), self._floor
+    def _renew(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
+        """Look for the best anew; those that are left are still the first, until there are more."""
+        if self.looked_at is not None:
+            self._ahead = None  # of a part it is not worth it
+            self._go_on(rows, touched, most)
+            return
+        self._next = self._next or Ranking(self._order, self._descending)
+        self._next._go_on(rows, touched, most)
+        if self._next.looked_at is None:
+            self._head, self._floor, self._next = self._next._head, self._next._floor, None
+
+    def _take_in(self, rows: list[Row], keys: list[Rank]) -> None:
+        """Those of them that are among the best."""
+        if self._floor is not None:
+            pairs = [(row, key) for row, key in zip(rows, keys, strict=True) if self._is_in(row, key)]
+            rows, keys = [row for row, _ in pairs], [key for _, key in pairs]
+        if len(self._head) + len(rows) <= _MOST:
+            self._head = self.sort([*self._head, *rows])
+            return
+        best = self._outermost(rows, keys, last=False) if len(rows) > _KEEP else self.sort(rows)
+        self._head = self.sort([*self._head, *best])
+        self._cut(min(self._head.index(best[-1]) + 1 if len(best) < len(rows) else _MOST, _MOST // 2))
+
+    def _is_in(self, row: Row, key: Rank) -> bool:
+        """Whether it ranks no worse than the last of the best."""
+        assert self._floor is not None
+        floor, last = self._floor
         if key == floor:
             return row.identity <= last
         return key > floor if self._descending else key < floor
 
-    def _cut(self) -> None:
-        self._head = self._head[: _MOST // 2]
+    def _cut(self, length: int) -> None:
+        self._head = self._head[:length]
         self._floor = self._order(self._head[-1]), self._head[-1].identity
 
-    def _scan(self, rows: Mapping[Identity, Row]) -> None:
-        """Look at every row."""
-        self._begun, self._floor = True, None
-        if len(rows) <= _MOST:
-            self._head = self.sort(rows.values())
-            return
-        self._head = self._outermost(rows, last=False)
-        self._floor = self._order(self._head[-1]), self._head[-1].identity
-
-    def _outermost(self, rows: Mapping[Identity, Row], last: bool) -> list[Row]:
-        """The first, or the last, in order."""
-        keys = list(map(self._order, rows.values()))
-        if not all(row.resting for row in islice(rows.values(), _KEEP)):  # an order that adds rows up
-            for row in rows.values():
+    def _ranks_of(self, rows: list[Row]) -> list[Rank]:
+        """What rows are ordered by that nobody has looked at: what is added up only for that is let go again."""
+        keys = list(map(self._order, rows))
+        if not all(row.resting for row in islice(rows, _KEEP)):
+            for row in rows:
                 row.rest()
+        return keys
+
+    def _outermost(self, rows: list[Row], keys: list[Rank], last: bool) -> list[Row]:
+        """The first few hundred, or the last, in order."""
         if not keys:
             return []
         above = self._descending is not last
         edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
         beats = gt if above else lt
-        beyond = [row for row, key in zip(rows.values(), keys, strict=True) if beats(key, edge)]
-        alike = [row for row, key in zip(rows.values(), keys, strict=True) if key == edge]
+        beyond = [row for row, key in zip(rows, keys, strict=True) if beats(key, edge)]
+        alike = [row for row, key in zip(rows, keys, strict=True) if key == edge]
         alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
         return self.sort([*beyond, *alike])
 

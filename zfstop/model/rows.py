@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from operator import add, itemgetter, sub
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from zfstop.model.events import Key
 from zfstop.model.histogram import Buckets, enough_for, percentile
@@ -24,6 +24,8 @@ from zfstop.zfs.operations import class_of
 TREND_CELLS = 10
 
 Identity = tuple[str | int, ...]
+#: What can be sorted.
+T = TypeVar("T", str, int, tuple[str, str])
 
 
 class Groups(Protocol):
@@ -350,6 +352,11 @@ class Row:
             self._who = Who(self.keys)
         return self._who
 
+    def distinct(self, of: Callable[[Key], T]) -> tuple[T, ...]:
+        """What its keys have of this, sorted, each once: as :attr:`who` has it, but nothing is kept."""
+        keys = self.keys
+        return (of(*keys),) if len(keys) == 1 else tuple(sorted({of(key) for key in keys}))
+
     def percentile(self, share: float) -> int | None:
         """The latency in ns that ``share`` of the slow operations did not exceed; None with too few of them."""
         return percentile(self.buckets, share, self.max_ns) if enough_for(share, self.count) else None
@@ -467,6 +474,11 @@ class Rolling(Sliding):
     def by_identity(self) -> Mapping[Identity, Row]:
         """The rows, unordered."""
         return self._rows
+
+    @property
+    def groups(self) -> int:
+        """How many groups are in them, which is what it takes to look into all of them."""
+        return sum(map(len, self._members.values()))
 
     def touched(self) -> set[Row] | None:
         """The rows that changed, came or left since this was asked last; None when that may be all of them."""

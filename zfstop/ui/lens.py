@@ -51,6 +51,8 @@ WINDOWS = (10, 60, 300)
 _HELD = 600
 #: Groups added up in one frame: what is more waits for the next, which comes at once.
 _MOST_NOW = 3_000
+#: Groups of which the rows are put in order in one frame, likewise.
+_ORDERED_NOW = 15_000
 #: Seconds whose passing calls are remembered.
 _FEW = 4
 #: Seconds of which is remembered how many slow calls there were: all that a history holds.
@@ -165,7 +167,8 @@ class Frame:
     ``mouse``: it is ours, not the terminal's.
     With ``after``, the rows compare its seconds with those of ``before``, ``op_pairs`` the operations.
     ``filling``: (seconds of the window added up so far, of how many), until that is done. ``held``: the order of rows
-    stands still, and how many that would rank among the first are kept back by that. ``why``: waits are known.
+    stands still, and how many that would rank among the first are kept back by that. ``ordering``: (rows put in order
+    so far, of how many), until that is done. ``why``: waits are known.
     ``ops_shown`` are as ``ops``, but of the box where there is one.
     """
 
@@ -206,6 +209,7 @@ class Frame:
     op_pairs: tuple[OpPair, ...] = ()
     filling: tuple[int, int] | None = None
     held: int | None = None
+    ordering: tuple[int, int] | None = None
     why: bool = False
     ops_shown: tuple[Row, ...] = ()
 
@@ -281,12 +285,17 @@ class _Order:
         self._shown = self._by_column(found)
         return self._shown
 
+    @property
+    def looked_at(self) -> tuple[int, int] | None:
+        """(rows, of how many) that the order is of so far; None when that is all."""
+        return self._ranking.looked_at
+
     def held(self, found: tuple[Row, ...] | Rolling) -> tuple[Ordered, int]:
         """As they were shown last; and how many that came or rose since stand behind rows that they would outrank."""
         fresh = self._by_column(found)
         rows = found.by_identity if isinstance(found, Rolling) else {row.identity: row for row in found}
-        if not self._held and isinstance(found, Rolling) and not found.whole:
-            return fresh, 0  # an order of a part of the window is none to hold
+        if not self._held and isinstance(found, Rolling) and (self.looked_at or not found.whole):
+            return fresh, 0  # an order of a part of the rows is none to hold
         if self._held is None or len(self._held) > 2 * len(rows) + _MOST_VALUES:
             self._held = {identity: None for identity in self._held or () if identity in rows}
             self._held_last = {}
@@ -320,7 +329,9 @@ class _Order:
 
     def _by_column(self, found: tuple[Row, ...] | Rolling) -> Ordered:
         if isinstance(found, Rolling):
-            return self._ranking.ranked(found.by_identity, found.touched())
+            rows = found.by_identity
+            most = _ORDERED_NOW * len(rows) // max(1, len(rows), found.groups)
+            return self._ranking.ranked(rows, found.touched(), max(1, most))
         ordered = self._ranking.sort(found)
         there = {row.identity: row for row in ordered}
         return Ordered(ordered, len(ordered), there, lambda: ordered, lambda: ordered)
@@ -666,6 +677,7 @@ class Lens:
             op_pairs=found.op_pairs,
             filling=self._filling(end, reduced_from, chart_columns),
             held=held,
+            ordering=self._order.looked_at if self._order else None,
             why=any(row.waits is not None for row in found.places or shown.head),
             ops_shown=_by_time(ops if found.ops is None else found.ops),
         )

@@ -301,7 +301,12 @@ def _span(frame: Frame) -> Cell:
 
 
 def _order(frame: Frame) -> list[Cell]:
-    """That rows stand still because one is selected; never left out."""
+    """That not all rows are in order yet, or that they stand still because one is selected; never left out."""
+    if frame.ordering is not None:
+        done, of = frame.ordering
+        return [
+            (2, (f"{done:,} of {of:,} rows in order so far", f"{done:,}/{of:,} in order", "in part"), "note")
+        ]
     if frame.held is None:
         return []
     outrank = f", {frame.held} outrank it" if frame.held else ""

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from zfstop.model.ranking import place_of
+from zfstop.model.ranking import known_place, place_of, row_of
 from zfstop.model.rows import Grouping, Identity, Row
 from zfstop.ui.bands import band
 from zfstop.ui.columns import NONE, Column, View, column_at, layout
@@ -56,7 +56,8 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         self._threshold_ns = 0
         self._message: list[Part] = []
         self._chosen: Identity | None = None
-        self._cursor = 0
+        #: Where the selected row is; None while it is so far from the first ones that nobody knows, nor sees it.
+        self._cursor: int | None = 0
         #: The lines worked out, and the columns that they have, until something changes.
         self._lines: dict[int, Line] = {}
         self._lines_of = Size(0, 0)
@@ -71,7 +72,9 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     @property
     def selected(self) -> Row | None:
         """The selected row; None in an empty table."""
-        return self._rows[self._cursor] if self._rows else None
+        if self._cursor is None and self._chosen is not None:
+            return row_of(self._rows, self._chosen)
+        return self._rows[self._cursor or 0] if self._rows else None
 
     @property
     def holding(self) -> bool:
@@ -114,8 +117,10 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         """Move the selection: up, down, page_up, page_down, home, end. Home also lets it stay at the top."""
         page = max(1, self.size.height - _HEADER - 1)
         last = len(self._rows) - 1
+        if self._cursor is None and self._chosen is not None and where not in ("home", "end"):
+            self._cursor = place_of(self._rows, self._chosen)
         steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "home": -last, "end": last}
-        self._select(self._cursor + steps[where])
+        self._select((self._cursor or 0) + steps[where])
         if where == "home":
             self._chosen = None
 
@@ -179,29 +184,34 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def _find_cursor(self, stay: bool) -> None:
         """Follow the chosen row; if it is gone, stay at its place. ``stay``: it stays on its line of the screen."""
-        before, self._cursor = self._cursor, 0
-        if self._chosen is None:
+        before, self._cursor = self._cursor or 0, 0
+        if self._chosen is None or not self._rows:
             return
-        place = place_of(self._rows, self._chosen)
+        top, room = self.scroll_offset.y, self.size.height - _HEADER
+        # What is seen is put in order first: a row that is not found then is not seen either.
+        _ = self._rows[max(0, min(top + room, len(self._rows)) - 1)]
+        place = known_place(self._rows, self._chosen)
+        if place is None and row_of(self._rows, self._chosen) is not None:
+            self._cursor = None
+            return
         self._cursor = max(0, min(before, len(self._rows) - 1)) if place is None else place
-        top = self.scroll_offset.y
-        if stay and place is not None and 0 <= before - top < self.size.height - _HEADER and place < before:
+        if stay and place is not None and 0 <= before - top < room and place < before:
             self.scroll_to(y=max(0, top - (before - place)), animate=False)
 
     def _select(self, index: int) -> None:
         if not self._rows:
             return
-        self._cursor = max(0, min(index, len(self._rows) - 1))
-        self._chosen = self._rows[self._cursor].identity
+        self._cursor = place = max(0, min(index, len(self._rows) - 1))
+        self._chosen = self._rows[place].identity
         self._scroll_to_cursor()
         self._refresh_changed()
         self.post_message(self.Selected())
 
     def _scroll_to_cursor(self) -> None:
         room = max(1, self.size.height - _HEADER)
-        top = self.scroll_offset.y
-        if not top <= self._cursor < top + room:
-            self.scroll_to(y=self._cursor if self._cursor < top else self._cursor - room + 1, animate=False)
+        top, place = self.scroll_offset.y, self._cursor
+        if place is not None and not top <= place < top + room:
+            self.scroll_to(y=place if place < top else place - room + 1, animate=False)
 
     def _plan(self) -> tuple[tuple[Column, int], ...]:
         """The columns there is room for, and their widths."""
@@ -270,7 +280,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         for column, width in self._layout:
             text, style = self._cell(column, row)
             parts += [(column.fit(text, width), back + style), (" ", back + style)]
-        return tuple(parts[:-1])
+        return tuple(parts[:-1] if self.show_vertical_scrollbar else parts)
 
     def _cell(self, column: Column, row: Row) -> Part:
         """Text and style: a latency wears its band, a figure that is not there is faint, errors are loud."""
