@@ -186,9 +186,9 @@ class Ranking:
             self._take_in(there, self._ranks_of(there))
 
     def _renew(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
-        """Look for the best anew; those that are left are still the first, until there are more."""
-        if self.looked_at is not None:
-            self._ahead = None  # of a part it is not worth it
+        """Look for the best anew; those that are left are still the first, as long as they are a screenful."""
+        if self.looked_at is not None or len(self._head) < max(1, _KEEP // 4):
+            self._ahead = self._next = None
             self._go_on(rows, touched, most)
             return
         self._next = self._next or Ranking(self._order, self._descending)
