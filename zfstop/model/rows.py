@@ -7,6 +7,7 @@ of its window is, so that a window that is still filling is never diluted.
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
@@ -14,7 +15,7 @@ from operator import add, itemgetter, sub
 from typing import Any, Protocol, TypeVar
 
 from zfstop.model.events import Key
-from zfstop.model.histogram import Buckets, enough_for, percentile
+from zfstop.model.histogram import Buckets, enough_for, merge, percentile
 from zfstop.model.history import Second, Stats, can_be_summed
 from zfstop.model.sliding import Between, Sliding
 from zfstop.model.waits import CAUSES, Waits
@@ -182,33 +183,39 @@ class _Sums:
 
     __slots__ = ("buckets", "bytes", "cells", "errors", "explained", "keys", "top", "tops", "waits")
 
-    def __init__(self, parts: Iterable[Part], span: int) -> None:
-        self.errors = self.bytes = 0
-        self.buckets: dict[int, int] = {}
+    def __init__(self, parts: Sequence[Part], span: int) -> None:
+        stats = [part[2] for part in parts]
+        self.errors = sum([one.errors for one in stats])
+        self.bytes = sum([one.bytes for one in stats])
+        self.buckets = merge([one.buckets for one in stats])
+        self.keys: dict[Key, int] = dict(Counter([key for _, key, _ in parts]))
         self.cells: dict[int, int] = {}
-        self.keys: dict[Key, int] = {}
-        #: Position -> the longest latency in that second.
+        #: Position -> the longest latency in that second; and the longest of all.
         self.tops: dict[int, int] = {}
-        #: The longest of them.
-        self.top = 0
+        self.top = max([one.max_ns for one in stats], default=0)
+        for position, _, one in parts:
+            self._place(position, one, span)
         #: The waits added up, and of how many of the parts they are.
-        self.waits = [0] * len(CAUSES)
-        self.explained = 0
-        for part in parts:
-            self.add(part, span)
+        known = [one.waits for one in stats if one.waits is not None]
+        self.waits = list(map(sum, zip(*known, strict=True))) if known else [0] * len(CAUSES)
+        self.explained = len(known)
+
+    def _place(self, position: int, stats: Stats, span: int) -> None:
+        """What is known of when it was."""
+        if stats.max_ns >= self.tops.get(position, 0):
+            self.tops[position] = stats.max_ns
+        # A cell is gone when nothing is in it, so what adds nothing makes none.
+        if stats.total_ns:
+            cell = position // span
+            self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
 
     def add(self, part: Part, span: int) -> None:
         position, key, stats = part
         self.errors += stats.errors
         self.bytes += stats.bytes
-        if stats.max_ns >= self.tops.get(position, 0):
-            self.tops[position] = stats.max_ns
-            self.top = max(self.top, stats.max_ns)
+        self._place(position, stats, span)
+        self.top = max(self.top, stats.max_ns)
         self.keys[key] = self.keys.get(key, 0) + 1
-        # A cell is gone when nothing is in it, so what adds nothing makes none.
-        if stats.total_ns:
-            cell = position // span
-            self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
         buckets = self.buckets
         for bucket, count in stats.buckets.items():
             buckets[bucket] = buckets.get(bucket, 0) + count

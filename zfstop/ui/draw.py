@@ -13,11 +13,14 @@ from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import TRANSPARENT, Color
+from textual.filter import LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from zfstop.text import cell_width
+from zfstop.ui.ascii import Ascii
 
 Part = tuple[str, str]
 Line = tuple[Part, ...]
@@ -48,20 +51,30 @@ class Styled(Widget):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._styles: dict[str, Style] = {}
+        #: What all colours go through, and the background: what is drawn is good as long as these stay.
+        self._colours: tuple[tuple[LineFilter, ...], Color] = (), TRANSPARENT
 
     def notify_style_update(self) -> None:
-        """Another theme: forget how styles and lines looked."""
+        """Another theme."""
         super().notify_style_update()
+        self.forget_looks()
+
+    def forget_looks(self) -> None:
+        """Nothing drawn before is good any more."""
         self._styles.clear()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines as they are. Around them Textual would look for borders, padding and tints, which none here has,
-        and make each anew: that took a tenth of a refresh.
+        and make each anew: that took a tenth of a refresh. Of the filters only that for ASCII, the last, changes text.
         """
+        filters, background = self.get_line_filters(), self.background_colors[1]
+        colours = tuple(look for look in filters if not isinstance(look, Ascii)), background
+        if colours != self._colours:
+            self._colours = colours
+            self.forget_looks()
         width = self.strip_width
         strips = [self.strip_at(y, width) for y in crop.line_range]
-        background = self.background_colors[1]
-        for look in self.get_line_filters():
+        for look in filters[len(colours[0]) :]:
             strips = [strip.apply_filter(look, background) for strip in strips]
         left, right = crop.column_span
         return [strip.crop(left, right) for strip in strips] if left else strips
@@ -92,7 +105,14 @@ class Styled(Widget):
             style = self.rich_style
             for name in names.split():
                 style += self._layer(name)
-            self._styles[names] = style
+            self._styles[names] = style = self._filtered(style)
+        return style
+
+    def _filtered(self, style: Style) -> Style:
+        """Once for each style, where Textual would do it for every piece of every line."""
+        filters, background = self._colours
+        for look in filters:
+            style = look.apply([Segment(" ", style)], background)[0].style or Style.null()
         return style
 
     def _layer(self, name: str) -> Style:
@@ -136,9 +156,9 @@ class Lines(Styled):
             self._strips.pop(y, None)
         self.draw_again(changed)
 
-    def notify_style_update(self) -> None:
-        """Another theme: nothing drawn before is good any more."""
-        super().notify_style_update()
+    def forget_looks(self) -> None:
+        """Nor are lines."""
+        super().forget_looks()
         self._strips.clear()
 
     def on_resize(self) -> None:

@@ -134,9 +134,9 @@ class SlowTable(ScrollView, Styled, can_focus=False):
             if event.chain == 2:
                 self.post_message(self.Opened())
 
-    def notify_style_update(self) -> None:
-        """Another theme: nothing drawn before is good any more."""
-        super().notify_style_update()
+    def forget_looks(self) -> None:
+        """Nor are lines."""
+        super().forget_looks()
         self._drawn.clear()
 
     def on_resize(self) -> None:
