@@ -175,7 +175,7 @@ class Ranking:
             self._ahead = list(rows.values())
             self._of = len(self._ahead)
         elif touched:
-            there = [row for row in touched if rows.get(row.identity) is row]
+            there = [row for row in touched if row.count]  # one that left has none
             self._head = [row for row in self._head if row not in touched]
             self._take_in(there, list(map(self._order, there)))
         if self._ahead:

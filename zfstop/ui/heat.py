@@ -189,11 +189,11 @@ def _axis(plan: Layout, zone: tzinfo | None) -> Line:
     """Clock times, each under the first column of its time: round ones if they are far enough apart."""
     slices = plan.heat.slices[len(plan.heat.slices) - plan.columns :]
     ticks = [tick for tick in _TICKS if tick >= _LABEL * plan.heat.span] or [_TICKS[-1]]
-    found = [_marks(slices, tick) for tick in ticks]
+    found = (_marks(slices, tick) for tick in ticks)
     # Where seconds took longer, or some were not recorded, times come closer: then there are fewer labels.
     apart = (marks for marks in found if all(b - a >= _LABEL for (a, _), (b, _) in pairwise(marks)))
     marks = next(apart, [])
-    if len(marks) < 2 <= len(found[0]):
+    if len(marks) < 2 <= len(_marks(slices, ticks[0])):
         numbered = enumerate(slices)
         marks = [(at, item.clock) for at, item in numbered if (plan.first + at) % _LABEL_EVERY == 0]
     left = SCALE_WIDTH + plan.room - plan.columns

@@ -393,7 +393,7 @@ def _health(frame: Frame) -> list[Cell]:
     if newest is None:
         return [(3, ("slow 0/s", ""), "strong")]
     length = max(1, newest.length_ns)
-    slow = sum(stats.count for _, stats in newest.groups) * NS_PER_S / length
+    slow = sum([stats.count for _, stats in newest.groups]) * NS_PER_S / length
     calls = newest.counts.entered * NS_PER_S / length
     waited = sum(row.total_ns for row in frame.ops) / max(1, frame.window_ns)
     errors = sum(row.errors for row in frame.ops)
