@@ -82,11 +82,9 @@ async def test_the_last_of_very_many_rows_hold_their_order_too_and_the_others_ar
 ) -> None:
     monkeypatch.setattr(ranking_module, "_KEEP", 20)
     monkeypatch.setattr(ranking_module, "_MOST", 40)
-    sorted_at_once, sort = [], ranking_module.Ranking.sort
+    sorted_at_once, sort = [], ranking_module.in_order
     monkeypatch.setattr(
-        ranking_module.Ranking,
-        "sort",
-        lambda self, rows: (found := sort(self, rows), sorted_at_once.append(len(found)))[0],
+        ranking_module, "in_order", lambda *of: (found := sort(*of), sorted_at_once.append(len(found)))[0]
     )
     files = [key(pid=pid, path=f"p{pid:03d}") for pid in range(200)]
     feed = FakeFeed([second([(who, stats((900 - n) * MS)) for n, who in enumerate(files)], 0)])
@@ -133,11 +131,9 @@ async def test_a_selected_row_that_went_far_down_is_told_of_and_the_others_are_n
 ) -> None:
     monkeypatch.setattr(ranking_module, "_KEEP", 20)
     monkeypatch.setattr(ranking_module, "_MOST", 40)
-    sorted_at_once, sort = [], ranking_module.Ranking.sort
+    sorted_at_once, sort = [], ranking_module.in_order
     monkeypatch.setattr(
-        ranking_module.Ranking,
-        "sort",
-        lambda self, rows: (found := sort(self, rows), sorted_at_once.append(len(found)))[0],
+        ranking_module, "in_order", lambda *of: (found := sort(*of), sorted_at_once.append(len(found)))[0]
     )
     feed = crowd(200)
     async with shown(feed, 80, 24) as screen:

@@ -90,6 +90,9 @@ def test_bit_by_bit_the_first_rows_are_those_of_what_was_looked_at(name: str, de
         if ranking.looked_at is None:
             assert list(ranked.head) == wanted[: len(ranked.head)]
             assert not wanted or ranked.head
+            if wanted and dice.random() < 0.5:
+                assert ranked[len(wanted) - 1] is wanted[-1]
+                assert list(ranked.tail) == wanted[len(wanted) - len(ranked.tail) :]
         else:
             looked, of = ranking.looked_at
             assert looked < of
@@ -114,6 +117,21 @@ def test_no_more_rows_are_looked_at_than_asked_for(most: int) -> None:
         times += 1
     assert times == -(-len(found) // most)
     assert set(seen) == set(found)
+
+
+@pytest.mark.usefixtures("few")
+def test_the_last_rows_are_known_without_looking_at_all_of_them_again() -> None:
+    dice = random.Random(5)
+    history, rolling, seen = History(), Rolling(Grouping.FILE, 12), []
+    ranking = Ranking(lambda row: seen.append(row.identity) or row.max_ns, descending=True)
+    for _ in range(30):
+        history.append(second(dice, 500))
+        rolling.move_to(history.end, history.between)
+        ranked = ranking.ranked(rolling.by_identity, rolling.touched())
+    seen.clear()
+    assert len(ranked) > 60
+    assert ranked[len(ranked) - 1] is sort_rows(rolling.rows(), lambda row: row.max_ns, descending=True)[-1]
+    assert seen == []
 
 
 @pytest.mark.usefixtures("few")

@@ -117,20 +117,69 @@ def row_of(rows: Sequence[Row], identity: Identity) -> Row | None:
     return None if place is None else rows[place]
 
 
+class _Edge:
+    """The rows at one end of an order, and how the innermost of them ranks: all others looked at are within it."""
+
+    def __init__(self, order: Order, descending: bool, last: bool, most: int) -> None:
+        """Half of ``most`` are kept when there are more."""
+        self._order = order
+        self._descending = descending
+        self._last = last
+        self._most = most
+        self.rows: list[Row] = []
+        #: None while all rows that were looked at are here.
+        self.floor: tuple[Rank, Identity] | None = None
+
+    def without(self, rows: set[Row]) -> None:
+        """These may rank otherwise now."""
+        self.rows = [row for row in self.rows if row not in rows]
+
+    def take_in(self, rows: list[Row], keys: list[Rank]) -> None:
+        """Those of them that belong here; ``keys`` are how they rank."""
+        if self.floor is not None:
+            pairs = [(row, key) for row, key in zip(rows, keys, strict=True) if self._holds(row, key)]
+            rows, keys = [row for row, _ in pairs], [key for _, key in pairs]
+        if len(self.rows) + len(rows) <= self._most:
+            self.rows = self._sorted([*self.rows, *rows])
+            return
+        best = outermost(rows, keys, self._order, self._descending, self._last) if len(rows) > _KEEP else rows
+        self.rows = self._sorted([*self.rows, *best])
+        # Of those that were left out none is within the innermost of the best.
+        inner = best[0 if self._last else -1]
+        reach = self.rows.index(inner) if len(best) < len(rows) else len(self.rows)
+        if len(best) < len(rows):
+            reach = len(self.rows) - reach if self._last else reach + 1
+        self._cut(min(reach, max(1, self._most // 2)))
+
+    def _holds(self, row: Row, key: Rank) -> bool:
+        """Whether it ranks no farther within than the innermost."""
+        assert self.floor is not None
+        floor, innermost = self.floor
+        if key == floor:
+            return row.identity >= innermost if self._last else row.identity <= innermost
+        return key > floor if self._descending is not self._last else key < floor
+
+    def _cut(self, length: int) -> None:
+        self.rows = self.rows[-length:] if self._last else self.rows[:length]
+        innermost = self.rows[0 if self._last else -1]
+        self.floor = self._order(innermost), innermost.identity
+
+    def _sorted(self, rows: list[Row]) -> list[Row]:
+        return in_order(rows, self._order, self._descending)
+
+
 class Ranking:
     """Rows by ``order``, equal ones by identity in both directions; kept up to date at the cost of what changed."""
 
     def __init__(self, order: Order, descending: bool) -> None:
         self._order = order
         self._descending = descending
-        self._head: list[Row] = []
-        #: How the last of them ranks; None while all rows that were looked at are among them.
-        self._floor: tuple[Rank, Identity] | None = None
         #: Rows that are still to be looked at, None before the first; and of how many.
         self._ahead: list[Row] | None = None
         self._of = 0
-        #: What takes over once it has looked at all rows, because too few of the best are left here.
+        #: What takes over once it has looked at all rows, because too few of the first are left here.
         self._next: Ranking | None = None
+        self._begin()
 
     @property
     def looked_at(self) -> tuple[int, int] | None:
@@ -148,77 +197,65 @@ class Ranking:
         if touched is None:
             self._ahead = self._next = None
         self._go_on(rows, touched or set(), most)
-        if self._next is not None or (self._floor is not None and len(self._head) < min(_KEEP, len(rows))):
+        if self._next is not None or (
+            self._first.floor is not None and len(self._first.rows) < min(_KEEP, len(rows))
+        ):
             self._renew(rows, touched or set(), most)
-        return Ordered(self._head, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows))
+        return Ordered(
+            self._first.rows, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows)
+        )
 
     def last(self, rows: Mapping[Identity, Row]) -> list[Row]:
-        """The last of them in order, a few hundred."""
+        """The last of them in order, a hundred or more."""
+        if self.looked_at is None and len(self._last.rows) >= _KEEP // 4:
+            return self._last.rows
         there = list(rows.values())
-        return self._outermost(there, self._ranks_of(there), last=True)
+        return outermost(there, self._ranks_of(there), self._order, self._descending, last=True)
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """These in order."""
-        rows = list(rows)
-        keys = list(map(self._order, rows))
-        places = sorted(range(len(keys)), key=keys.__getitem__, reverse=self._descending)
-        found, keys = [rows[place] for place in places], [keys[place] for place in places]
-        equal = [place for place, same in enumerate(map(eq, keys, islice(keys, 1, None))) if same]
-        for start, end in _runs(equal):
-            found[start:end] = sorted(found[start:end], key=_identity)
-        return found
+        return in_order(rows, self._order, self._descending)
+
+    def _begin(self) -> None:
+        self._first = _Edge(self._order, self._descending, last=False, most=_MOST)
+        #: Kept up only while not all rows are among the first.
+        self._last = _Edge(self._order, self._descending, last=True, most=_KEEP)
 
     def _go_on(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
         """Take in what changed, and look at more of the others."""
         if self._ahead is None:
-            self._head, self._floor = [], None
+            self._begin()
             self._ahead = list(rows.values())
             self._of = len(self._ahead)
         elif touched:
             there = [row for row in touched if row.count]  # one that left has none
-            self._head = [row for row in self._head if row not in touched]
+            self._first.without(touched)
+            self._last.without(touched)
             self._take_in(there, list(map(self._order, there)))
         if self._ahead:
             first = 0 if most is None else max(0, len(self._ahead) - most)
             more, self._ahead = self._ahead[first:], self._ahead[:first]
-            known = set(self._head)
+            known = {*self._first.rows, *self._last.rows}
             there = [row for row in more if row not in known and rows.get(row.identity) is row]
             self._take_in(there, self._ranks_of(there))
 
     def _renew(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
-        """Look for the best anew; those that are left are still the first, as long as they are a screenful."""
-        if self.looked_at is not None or len(self._head) < max(1, _KEEP // 4):
+        """Look for the first anew; those that are left are still the first, as long as they are a screenful."""
+        if self.looked_at is not None or len(self._first.rows) < max(1, _KEEP // 4):
             self._ahead = self._next = None
             self._go_on(rows, touched, most)
             return
         self._next = self._next or Ranking(self._order, self._descending)
         self._next._go_on(rows, touched, most)
         if self._next.looked_at is None:
-            self._head, self._floor, self._next = self._next._head, self._next._floor, None
+            self._first, self._last, self._next = self._next._first, self._next._last, None
 
     def _take_in(self, rows: list[Row], keys: list[Rank]) -> None:
-        """Those of them that are among the best."""
-        if self._floor is not None:
-            pairs = [(row, key) for row, key in zip(rows, keys, strict=True) if self._is_in(row, key)]
-            rows, keys = [row for row, _ in pairs], [key for _, key in pairs]
-        if len(self._head) + len(rows) <= _MOST:
-            self._head = self.sort([*self._head, *rows])
-            return
-        best = self._outermost(rows, keys, last=False) if len(rows) > _KEEP else self.sort(rows)
-        self._head = self.sort([*self._head, *best])
-        self._cut(min(self._head.index(best[-1]) + 1 if len(best) < len(rows) else _MOST, _MOST // 2))
-
-    def _is_in(self, row: Row, key: Rank) -> bool:
-        """Whether it ranks no worse than the last of the best."""
-        assert self._floor is not None
-        floor, last = self._floor
-        if key == floor:
-            return row.identity <= last
-        return key > floor if self._descending else key < floor
-
-    def _cut(self, length: int) -> None:
-        self._head = self._head[:length]
-        self._floor = self._order(self._head[-1]), self._head[-1].identity
+        all_of_before = self._first.rows if self._first.floor is None else []
+        self._first.take_in(rows, keys)
+        if self._first.floor is not None:
+            self._last.take_in(all_of_before, list(map(self._order, all_of_before)))
+            self._last.take_in(rows, keys)
 
     def _ranks_of(self, rows: list[Row]) -> list[Rank]:
         """What rows are ordered by that nobody has looked at: what is added up only for that is let go again."""
@@ -228,17 +265,30 @@ class Ranking:
                 row.rest()
         return keys
 
-    def _outermost(self, rows: list[Row], keys: list[Rank], last: bool) -> list[Row]:
-        """The first few hundred, or the last, in order."""
-        if not keys:
-            return []
-        above = self._descending is not last
-        edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
-        beats = gt if above else lt
-        beyond = [row for row, key in zip(rows, keys, strict=True) if beats(key, edge)]
-        alike = [row for row, key in zip(rows, keys, strict=True) if key == edge]
-        alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
-        return self.sort([*beyond, *alike])
+
+def in_order(rows: Iterable[Row], order: Order, descending: bool) -> list[Row]:
+    """These rows by ``order``, equal ones by identity."""
+    rows = list(rows)
+    keys = list(map(order, rows))
+    places = sorted(range(len(keys)), key=keys.__getitem__, reverse=descending)
+    found, keys = [rows[place] for place in places], [keys[place] for place in places]
+    equal = [place for place, same in enumerate(map(eq, keys, islice(keys, 1, None))) if same]
+    for start, end in _runs(equal):
+        found[start:end] = sorted(found[start:end], key=_identity)
+    return found
+
+
+def outermost(rows: list[Row], keys: list[Rank], order: Order, descending: bool, last: bool) -> list[Row]:
+    """The first few hundred, or the last, in order; ``keys`` are how all of them rank."""
+    if not keys:
+        return []
+    above = descending is not last
+    edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
+    beats = gt if above else lt
+    beyond = [row for row, key in zip(rows, keys, strict=True) if beats(key, edge)]
+    alike = [row for row, key in zip(rows, keys, strict=True) if key == edge]
+    alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
+    return in_order([*beyond, *alike], order, descending)
 
 
 def _runs(equal: list[int]) -> Iterator[tuple[int, int]]:

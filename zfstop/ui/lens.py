@@ -52,7 +52,7 @@ _HELD = 600
 #: Groups added up in one frame: what is more waits for the next, which comes at once.
 _MOST_NOW = 3_000
 #: Groups of which the rows are put in order in one frame, likewise.
-_ORDERED_NOW = 15_000
+_ORDERED_NOW = 12_000
 #: Seconds whose passing calls are remembered.
 _FEW = 4
 #: Seconds of which is remembered how many slow calls there were: all that a history holds.
