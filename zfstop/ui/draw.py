@@ -77,7 +77,7 @@ class Styled(Widget):
         for look in filters[len(colours[0]) :]:
             strips = [strip.apply_filter(look, background) for strip in strips]
         left, right = crop.column_span
-        return [strip.crop(left, right) for strip in strips] if left else strips
+        return [strip.crop(left, right) for strip in strips] if left or right < width else strips
 
     def render_line(self, y: int) -> Strip:
         """What :meth:`render_lines` has for one line."""
