@@ -28,4 +28,4 @@ def seldom_collected() -> None:
     """What is imported stays: the collector need not look at it again after every few widgets."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20_000, 20, 100)

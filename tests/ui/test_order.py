@@ -82,11 +82,9 @@ async def test_the_last_of_very_many_rows_hold_their_order_too_and_the_others_ar
 ) -> None:
     monkeypatch.setattr(ranking_module, "_KEEP", 20)
     monkeypatch.setattr(ranking_module, "_MOST", 40)
-    sorted_at_once, sort = [], ranking_module.Ranking.sort
+    sorted_at_once, sort = [], ranking_module.in_order
     monkeypatch.setattr(
-        ranking_module.Ranking,
-        "sort",
-        lambda self, rows: (found := sort(self, rows), sorted_at_once.append(len(found)))[0],
+        ranking_module, "in_order", lambda *of: (found := sort(*of), sorted_at_once.append(len(found)))[0]
     )
     files = [key(pid=pid, path=f"p{pid:03d}") for pid in range(200)]
     feed = FakeFeed([second([(who, stats((900 - n) * MS)) for n, who in enumerate(files)], 0)])
@@ -100,6 +98,56 @@ async def test_the_last_of_very_many_rows_hold_their_order_too_and_the_others_ar
         assert max(sorted_at_once) < 100
         await screen.press("home")
         assert ":p199" in screen.table[1]
+
+
+def crowd(rows: int) -> FakeFeed:
+    """Of so many rows the first by WAIT is the last by PID."""
+    files = [key(pid=1000 - n, path=f"p{n:03d}") for n in range(rows)]
+    return FakeFeed([second([(who, stats((900 - n) * MS)) for n, who in enumerate(files)], 0)])
+
+
+async def test_an_order_of_a_part_says_so_and_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lens_module, "_ORDERED_NOW", 50)
+    async with shown(crowd(200), 120, 40) as screen:
+        app = screen.app
+        monkeypatch.setattr(app, "_go_on", lambda: None)
+        for _ in range(4):
+            app.draw()
+        await screen.press("down")
+        assert "order held" in screen.text
+        await screen.press("<")
+        for done in (50, 100, 150):
+            assert f"{done} of 200 rows in order so far" in screen.text
+            assert "order held" not in screen.text
+            app.draw()
+            await screen.pilot.pause()
+        assert "so far" not in screen.text
+        assert "order held" in screen.text
+        assert [line.split(":p")[1][:3] for line in screen.table[1:4]] == ["000", "001", "002"]
+
+
+async def test_a_selected_row_that_went_far_down_is_told_of_and_the_others_are_not_sorted_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking_module, "_KEEP", 20)
+    monkeypatch.setattr(ranking_module, "_MOST", 40)
+    sorted_at_once, sort = [], ranking_module.in_order
+    monkeypatch.setattr(
+        ranking_module, "in_order", lambda *of: (found := sort(*of), sorted_at_once.append(len(found)))[0]
+    )
+    feed = crowd(200)
+    async with shown(feed, 80, 24) as screen:
+        await screen.press("down", "r")
+        assert "WAIT▲" in screen.table[0]
+        assert not any(line.startswith(">") for line in screen.table)
+        assert "p001" in "".join(screen.text.splitlines()[-4:])
+        feed.history.append(second([], 1))
+        await screen.look()
+        assert "p001" in "".join(screen.text.splitlines()[-4:])
+        assert max(sorted_at_once) < 100
+        await screen.press("up")
+        assert ":p002" in screen.selected
+        assert len(screen.table) == len(set(screen.table))
 
 
 async def test_while_somebody_types_memory_is_not_looked_through() -> None:

@@ -11,7 +11,7 @@ from zfstop.model import ranking as ranking_module
 from zfstop.model.events import Key
 from zfstop.model.histogram import bucket_of
 from zfstop.model.history import SUMMED, History, Second, Stats
-from zfstop.model.ranking import Ordered, Ranking, place_of, row_of
+from zfstop.model.ranking import Ordered, Ranking, known_place, place_of, row_of
 from zfstop.model.rows import Grouping, Order, Rolling, rows, sort_rows
 from zfstop.model.state import Controls
 
@@ -69,6 +69,86 @@ def test_it_is_the_order_of_all_rows_wherever_the_window_goes(name: str, descend
             assert list(ranked) == wanted
             assert [place_of(ranked, row.identity) for row in wanted] == list(range(len(wanted)))
     assert deep > 50, "hardly ever were there more rows than are kept in order"
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("name", ORDERS)
+def test_bit_by_bit_the_first_rows_are_those_of_what_was_looked_at(name: str, descending: bool) -> None:
+    dice = random.Random(f"{name}{descending}")
+    history, rolling, order = History(), Rolling(Grouping.FILE, 12), ORDERS[name]
+    in_part = begun = 0
+    ranking = Ranking(order, descending)
+    for _ in range(400):
+        if dice.random() < 0.3:
+            history.append(second(dice, 200))
+            rolling.move_to(history.end, history.between)
+        if dice.random() < 0.05:
+            ranking, begun = Ranking(order, descending), begun + 1
+        ranked = ranking.ranked(rolling.by_identity, rolling.touched(), dice.choice((1, 10, 30)))
+        wanted = sort_rows(rolling.rows(), order, descending)
+        if ranking.looked_at is None:
+            assert list(ranked.head) == wanted[: len(ranked.head)]
+            assert not wanted or ranked.head
+            if wanted and dice.random() < 0.5:
+                assert ranked[len(wanted) - 1] is wanted[-1]
+                assert list(ranked.tail) == wanted[len(wanted) - len(ranked.tail) :]
+        else:
+            looked, of = ranking.looked_at
+            assert looked < of
+            assert list(ranked.head) == sort_rows(ranked.head, order, descending)
+            assert {row.identity for row in ranked.head} <= rolling.by_identity.keys()
+            in_part += 1
+    assert in_part > 20
+    assert begun > 5
+
+
+@pytest.mark.parametrize("most", [10, 100])
+def test_no_more_rows_are_looked_at_than_asked_for(most: int) -> None:
+    dice = random.Random(5)
+    history, rolling, seen = History(), Rolling(Grouping.FILE, 12), []
+    for _ in range(12):
+        history.append(second(dice, 500))
+    rolling.move_to(history.end, history.between)
+    ranking = Ranking(lambda row: seen.append(row.identity) or row.max_ns, descending=True)
+    found, times = rolling.by_identity, 0
+    while not times or ranking.looked_at is not None:
+        ranking.ranked(found, rolling.touched(), most)
+        times += 1
+    assert times == -(-len(found) // most)
+    assert set(seen) == set(found)
+
+
+@pytest.mark.usefixtures("few")
+def test_the_last_rows_are_known_without_looking_at_all_of_them_again() -> None:
+    dice = random.Random(5)
+    history, rolling, seen = History(), Rolling(Grouping.FILE, 12), []
+    ranking = Ranking(lambda row: seen.append(row.identity) or row.max_ns, descending=True)
+    for _ in range(30):
+        history.append(second(dice, 500))
+        rolling.move_to(history.end, history.between)
+        ranked = ranking.ranked(rolling.by_identity, rolling.touched())
+    seen.clear()
+    assert len(ranked) > 60
+    assert ranked[len(ranked) - 1] is sort_rows(rolling.rows(), lambda row: row.max_ns, descending=True)[-1]
+    assert seen == []
+
+
+@pytest.mark.usefixtures("few")
+def test_where_a_row_is_that_is_not_among_the_first_is_only_found_when_it_is_wanted() -> None:
+    dice = random.Random(5)
+    history, rolling = History(), Rolling(Grouping.FILE, 12)
+    for _ in range(12):
+        history.append(second(dice, 500))
+    rolling.move_to(history.end, history.between)
+    ranked = Ranking(ORDERS["wait"], descending=True).ranked(rolling.by_identity, rolling.touched())
+    wanted = sort_rows(rolling.rows(), ORDERS["wait"], descending=True)
+    deep = wanted[len(wanted) // 2].identity
+    assert known_place(ranked, wanted[1].identity) == 1
+    assert known_place(ranked, deep) is None
+    assert row_of(ranked, deep) is wanted[len(wanted) // 2]
+    assert place_of(ranked, deep) == len(wanted) // 2
+    assert known_place(ranked, deep) == len(wanted) // 2
 
 
 def test_a_row_that_is_not_there_has_no_place() -> None:

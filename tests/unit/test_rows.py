@@ -173,3 +173,38 @@ def test_groupings_go_round() -> None:
         grouping = grouping.next
     assert visited == list(Grouping)
     assert grouping is Grouping.PROCESS_FILE
+
+
+def test_rows_of_a_window_that_was_left_are_freed_bit_by_bit() -> None:
+    history = History()
+    for at in range(20):
+        history.append(second(*((key(path=f"{at} {number}"), stats(20 * MS)) for number in range(10))))
+    rolling = Rolling(Grouping.FILE, 20)
+    rolling.move_to(20, history.between)
+    first = rolling.rows()[0]
+    assert rolling.groups == len(rolling.by_identity) == 200
+    rolling.drop()
+    assert not rolling.by_identity
+    times = 1
+    while rolling.let_go(25):
+        times += 1
+    assert times == 7  # three seconds of ten at a time
+    assert (first.count, rolling.groups) == (1, 0)
+
+
+def test_who_a_row_is_stays_known_while_its_keys_do_and_no_longer() -> None:
+    one, other = key(comm="a"), key(comm="b")
+    row = Row(("x",))
+    for at in range(3):
+        row.add((at, one, stats(20 * MS)))
+    assert row.cells
+    who = row.who
+    row.add((3, one, part := stats(30 * MS)))
+    assert row.who is who
+    row.take((3, one, part))
+    assert row.who is who
+    row.add((4, other, last := stats(40 * MS)))
+    assert row.who.comms == row.distinct(lambda key: key.comm) == ("a", "b")
+    assert row.max_ns == 40 * MS
+    row.take((4, other, last))
+    assert (row.who.comms, row.distinct(lambda key: key.comm), row.max_ns) == (("a",), ("a",), 20 * MS)

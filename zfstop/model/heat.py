@@ -96,6 +96,9 @@ class Slice:
     counts: Column
 
 
+_NOTHING = Slice(0.0, 0, EMPTY)
+
+
 @dataclass(frozen=True, slots=True)
 class Heat:
     """The map: slices of ``span`` seconds, oldest first. Slice ``n`` holds positions from ``(first + n) * span``.
@@ -169,15 +172,17 @@ class Columns:
         return known
 
     def _slice(self, index: int, span: int, end: int) -> Slice:
+        if span == 1:
+            return self._seconds.get(index) or _NOTHING
         full = self._full.get((span, index))
         if full is not None and (index + 1) * span <= end:
             return full
         positions = range(index * span, min(end, (index + 1) * span))
         held = [self._seconds[position] for position in positions if position in self._seconds]
         if not held:
-            return Slice(0.0, 0, EMPTY)
-        found = held[0] if span == 1 else Slice(held[0].clock, len(held), merged(s.counts for s in held))
-        if len(held) == span > 1:
+            return _NOTHING
+        found = Slice(held[0].clock, len(held), merged(s.counts for s in held))
+        if len(held) == span:
             self._full[span, index] = found
         return found
 

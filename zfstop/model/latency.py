@@ -38,15 +38,21 @@ def by_operation(second: Second) -> Second:
 
 def by_place(second: Second) -> Second:
     """The same second with one group an operation and dataset; of names only an owner that all its calls have."""
-    parts: dict[tuple[str, str], list[Stats]] = {}
-    owners: dict[tuple[str, str], set[str]] = {}
-    for key, stats in second.groups:
+    places: dict[tuple[str, str], list[tuple[Key, Stats]]] = {}
+    for item in second.groups:
+        key = item[0]
         place = key.op, key.dataset
-        parts.setdefault(place, []).append(stats)
-        owners.setdefault(place, set()).add(key.where)
+        found = places.get(place)
+        if found is None:
+            places[place] = [item]
+        else:
+            found.append(item)
     groups = tuple(
-        (Key(op, 0, "", 0, 0, dataset, "", "", _only(owners[op, dataset])), _sum(found))
-        for (op, dataset), found in sorted(parts.items())
+        (
+            Key(op, 0, "", 0, 0, dataset, "", "", _only({key.where for key, _ in places[op, dataset]})),
+            _sum([stats for _, stats in places[op, dataset]]),
+        )
+        for op, dataset in sorted(places)
     )
     return replace(second, groups=groups, events=(), stuck=())
 
@@ -65,13 +71,13 @@ def _tallies(second: Second) -> tuple[tuple[str, str, Tally], ...]:
 
 
 def _sum(parts: list[Stats]) -> Stats:
-    count = errors = total_ns = max_ns = size = 0
-    for part in parts:
-        count += part.count
-        errors += part.errors
-        total_ns += part.total_ns
-        max_ns = max(max_ns, part.max_ns)
-        size += part.bytes
     known = [part.waits for part in parts if part.waits is not None]
-    waits = Waits(*map(sum, zip(*known, strict=True))) if known else None
-    return Stats(count, errors, total_ns, max_ns, size, merge(part.buckets for part in parts), waits)
+    return Stats(
+        count=sum([part.count for part in parts]),
+        errors=sum([part.errors for part in parts]),
+        total_ns=sum([part.total_ns for part in parts]),
+        max_ns=max([part.max_ns for part in parts], default=0),
+        bytes=sum([part.bytes for part in parts]),
+        buckets=merge([part.buckets for part in parts]),
+        waits=Waits(*map(sum, zip(*known, strict=True))) if known else None,
+    )

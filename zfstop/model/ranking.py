@@ -1,7 +1,8 @@
 """The order of very many rows, of which the first few are looked at. Pure.
 
 Sorting 100,000 rows for every frame would take longer than everything else together. Here the best are known, and how
-good the last of them is: a row that did not change since and was not among them cannot have become better.
+good the last of them is: a row that did not change since and was not among them cannot have become better. Also to
+look at each of them once, for a new order, takes longer than a frame: that is done bit by bit.
 """
 
 from __future__ import annotations
@@ -68,13 +69,22 @@ class Ordered(Sequence[Row]):
         """The first ones, as far as their order was ever asked for."""
         return self.head if self._all is None else self._all
 
-    def place(self, identity: Identity) -> int | None:
-        """Where the row of this identity is; None when it is not there."""
-        if identity not in self._there:
-            return None
-        found = _place_in(self.head, identity)
+    def row(self, identity: Identity) -> Row | None:
+        """The row of this identity."""
+        return self._there.get(identity)
+
+    def known_place(self, identity: Identity) -> int | None:
+        """Where the row of this identity is, as far as rows were put in order."""
+        found = _place_in(self.known, identity)
         if found is None and (from_end := _place_in(self.tail, identity)) is not None:
             return self._count - len(self.tail) + from_end
+        return found
+
+    def place(self, identity: Identity) -> int | None:
+        """Where it is, whatever it takes; None when it is not there."""
+        if identity not in self._there:
+            return None
+        found = self.known_place(identity)
         return _place_in(self._every(), identity) if found is None else found
 
     def _every(self) -> Sequence[Row]:
@@ -90,14 +100,72 @@ def place_of(rows: Sequence[Row], identity: Identity) -> int | None:
     return _place_in(rows, identity)
 
 
+def known_place(rows: Sequence[Row], identity: Identity) -> int | None:
+    """Where the row of this identity is, if that is known without putting all others in order."""
+    return rows.known_place(identity) if isinstance(rows, Ordered) else _place_in(rows, identity)
+
+
 def _place_in(rows: Sequence[Row], identity: Identity) -> int | None:
     return next((index for index, row in enumerate(rows) if row.identity == identity), None)
 
 
 def row_of(rows: Sequence[Row], identity: Identity) -> Row | None:
     """The row of this identity."""
-    place = place_of(rows, identity)
+    if isinstance(rows, Ordered):
+        return rows.row(identity)
+    place = _place_in(rows, identity)
     return None if place is None else rows[place]
+
+
+class _Edge:
+    """The rows at one end of an order, and how the innermost of them ranks: all others looked at are within it."""
+
+    def __init__(self, order: Order, descending: bool, last: bool, most: int) -> None:
+        """Half of ``most`` are kept when there are more."""
+        self._order = order
+        self._descending = descending
+        self._last = last
+        self._most = most
+        self.rows: list[Row] = []
+        #: None while all rows that were looked at are here.
+        self.floor: tuple[Rank, Identity] | None = None
+
+    def without(self, rows: set[Row]) -> None:
+        """These may rank otherwise now."""
+        self.rows = [row for row in self.rows if row not in rows]
+
+    def take_in(self, rows: list[Row], keys: list[Rank]) -> None:
+        """Those of them that belong here; ``keys`` are how they rank."""
+        if self.floor is not None:
+            pairs = [(row, key) for row, key in zip(rows, keys, strict=True) if self._holds(row, key)]
+            rows, keys = [row for row, _ in pairs], [key for _, key in pairs]
+        if len(self.rows) + len(rows) <= self._most:
+            self.rows = self._sorted([*self.rows, *rows])
+            return
+        best = outermost(rows, keys, self._order, self._descending, self._last) if len(rows) > _KEEP else rows
+        self.rows = self._sorted([*self.rows, *best])
+        # Of those that were left out none is within the innermost of the best.
+        inner = best[0 if self._last else -1]
+        reach = self.rows.index(inner) if len(best) < len(rows) else len(self.rows)
+        if len(best) < len(rows):
+            reach = len(self.rows) - reach if self._last else reach + 1
+        self._cut(min(reach, max(1, self._most // 2)))
+
+    def _holds(self, row: Row, key: Rank) -> bool:
+        """Whether it ranks no farther within than the innermost."""
+        assert self.floor is not None
+        floor, innermost = self.floor
+        if key == floor:
+            return row.identity >= innermost if self._last else row.identity <= innermost
+        return key > floor if self._descending is not self._last else key < floor
+
+    def _cut(self, length: int) -> None:
+        self.rows = self.rows[-length:] if self._last else self.rows[:length]
+        innermost = self.rows[0 if self._last else -1]
+        self.floor = self._order(innermost), innermost.identity
+
+    def _sorted(self, rows: list[Row]) -> list[Row]:
+        return in_order(rows, self._order, self._descending)
 
 
 class Ranking:
@@ -106,78 +174,121 @@ class Ranking:
     def __init__(self, order: Order, descending: bool) -> None:
         self._order = order
         self._descending = descending
-        self._head: list[Row] = []
-        #: How the last of them ranks; None while all rows are among them.
-        self._floor: tuple[Rank, Identity] | None = None
-        self._begun = False
+        #: Rows that are still to be looked at, None before the first; and of how many.
+        self._ahead: list[Row] | None = None
+        self._of = 0
+        #: What takes over once it has looked at all rows, because too few of the first are left here.
+        self._next: Ranking | None = None
+        self._begin()
 
-    def ranked(self, rows: Mapping[Identity, Row], touched: set[Row] | None) -> Ordered:
-        """All rows in order; ``touched`` are those that changed, came or left since the last time, None for all."""
-        self._begun = self._begun and touched is not None
-        if self._begun and touched is not None:
-            self._refresh(rows, touched)
-        if not self._begun or (self._floor is not None and len(self._head) < min(_KEEP, len(rows))):
-            self._scan(rows)
-        return Ordered(self._head, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows))
+    @property
+    def looked_at(self) -> tuple[int, int] | None:
+        """(rows, of how many) that the order is of; None once it is that of all."""
+        return (self._of - len(self._ahead), self._of) if self._ahead else None
+
+    def ranked(
+        self, rows: Mapping[Identity, Row], touched: set[Row] | None, most: int | None = None
+    ) -> Ordered:
+        """All rows in order; ``touched`` are those that changed, came or left since the last time, None for all.
+
+        With ``most``, no more than so many are looked at now that did not change: until all are, the first are the
+        first of those.
+        """
+        if touched is None:
+            self._ahead = self._next = None
+        self._go_on(rows, touched or set(), most)
+        if self._next is not None or (
+            self._first.floor is not None and len(self._first.rows) < min(_KEEP, len(rows))
+        ):
+            self._renew(rows, touched or set(), most)
+        return Ordered(
+            self._first.rows, len(rows), rows, lambda: self.sort(rows.values()), lambda: self.last(rows)
+        )
 
     def last(self, rows: Mapping[Identity, Row]) -> list[Row]:
-        """The last of them in order, a few hundred."""
-        return self._outermost(rows, last=True)
+        """The last of them in order, a hundred or more."""
+        if self.looked_at is None and len(self._last.rows) >= _KEEP // 4:
+            return self._last.rows
+        there = list(rows.values())
+        return outermost(there, self._ranks_of(there), self._order, self._descending, last=True)
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """These in order."""
-        rows = list(rows)
-        keys = list(map(self._order, rows))
-        places = sorted(range(len(keys)), key=keys.__getitem__, reverse=self._descending)
-        found, keys = [rows[place] for place in places], [keys[place] for place in places]
-        equal = [place for place, same in enumerate(map(eq, keys, islice(keys, 1, None))) if same]
-        for start, end in _runs(equal):
-            found[start:end] = sorted(found[start:end], key=_identity)
-        return found
+        return in_order(rows, self._order, self._descending)
 
-    def _refresh(self, rows: Mapping[Identity, Row], touched: set[Row]) -> None:
-        there = [row for row in touched if rows.get(row.identity) is row and self._ranks(row)]
-        self._head = self.sort([*(row for row in self._head if row not in touched), *there])
-        if len(self._head) > _MOST:
-            self._cut()
+    def _begin(self) -> None:
+        self._first = _Edge(self._order, self._descending, last=False, most=_MOST)
+        #: Kept up only while not all rows are among the first.
+        self._last = _Edge(self._order, self._descending, last=True, most=_KEEP)
 
-    def _ranks(self, row: Row) -> bool:
-        """Whether it is among the best."""
-        if self._floor is None:
-            return True
-        key, (floor, last) = self._order(row), self._floor
-        if key == floor:
-            return row.identity <= last
-        return key > floor if self._descending else key < floor
+    def _go_on(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
+        """Take in what changed, and look at more of the others."""
+        if self._ahead is None:
+            self._begin()
+            self._ahead = list(rows.values())
+            self._of = len(self._ahead)
+        elif touched:
+            there = [row for row in touched if row.count]  # one that left has none
+            self._first.without(touched)
+            self._last.without(touched)
+            self._take_in(there, list(map(self._order, there)))
+        if self._ahead:
+            first = 0 if most is None else max(0, len(self._ahead) - most)
+            more, self._ahead = self._ahead[first:], self._ahead[:first]
+            known = {*self._first.rows, *self._last.rows}
+            there = [row for row in more if row not in known and rows.get(row.identity) is row]
+            self._take_in(there, self._ranks_of(there))
 
-    def _cut(self) -> None:
-        self._head = self._head[: _MOST // 2]
-        self._floor = self._order(self._head[-1]), self._head[-1].identity
-
-    def _scan(self, rows: Mapping[Identity, Row]) -> None:
-        """Look at every row."""
-        self._begun, self._floor = True, None
-        if len(rows) <= _MOST:
-            self._head = self.sort(rows.values())
+    def _renew(self, rows: Mapping[Identity, Row], touched: set[Row], most: int | None) -> None:
+        """Look for the first anew; those that are left are still the first, as long as they are a screenful."""
+        if self.looked_at is not None or len(self._first.rows) < max(1, _KEEP // 4):
+            self._ahead = self._next = None
+            self._go_on(rows, touched, most)
             return
-        self._head = self._outermost(rows, last=False)
-        self._floor = self._order(self._head[-1]), self._head[-1].identity
+        self._next = self._next or Ranking(self._order, self._descending)
+        self._next._go_on(rows, touched, most)
+        if self._next.looked_at is None:
+            self._first, self._last, self._next = self._next._first, self._next._last, None
 
-    def _outermost(self, rows: Mapping[Identity, Row], last: bool) -> list[Row]:
-        """The first, or the last, in order."""
-        keys = list(map(self._order, rows.values()))
-        if not all(row.resting for row in islice(rows.values(), _KEEP)):  # an order that adds rows up
-            for row in rows.values():
+    def _take_in(self, rows: list[Row], keys: list[Rank]) -> None:
+        all_of_before = self._first.rows if self._first.floor is None else []
+        self._first.take_in(rows, keys)
+        if self._first.floor is not None:
+            self._last.take_in(all_of_before, list(map(self._order, all_of_before)))
+            self._last.take_in(rows, keys)
+
+    def _ranks_of(self, rows: list[Row]) -> list[Rank]:
+        """What rows are ordered by that nobody has looked at: what is added up only for that is let go again."""
+        keys = list(map(self._order, rows))
+        if not all(row.resting for row in islice(rows, _KEEP)):
+            for row in rows:
                 row.rest()
-        if not keys:
-            return []
-        above = self._descending is not last
-        edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
-        beats = gt if above else lt
-        beyond = [row for row, key in zip(rows.values(), keys, strict=True) if beats(key, edge)]
-        alike = [row for row, key in zip(rows.values(), keys, strict=True) if key == edge]
-        alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
-        return self.sort([*beyond, *alike])
+        return keys
+
+
+def in_order(rows: Iterable[Row], order: Order, descending: bool) -> list[Row]:
+    """These rows by ``order``, equal ones by identity."""
+    rows = list(rows)
+    keys = list(map(order, rows))
+    places = sorted(range(len(keys)), key=keys.__getitem__, reverse=descending)
+    found, keys = [rows[place] for place in places], [keys[place] for place in places]
+    equal = [place for place, same in enumerate(map(eq, keys, islice(keys, 1, None))) if same]
+    for start, end in _runs(equal):
+        found[start:end] = sorted(found[start:end], key=_identity)
+    return found
+
+
+def outermost(rows: list[Row], keys: list[Rank], order: Order, descending: bool, last: bool) -> list[Row]:
+    """The first few hundred, or the last, in order; ``keys`` are how all of them rank."""
+    if not keys:
+        return []
+    above = descending is not last
+    edge = (heapq.nlargest if above else heapq.nsmallest)(_KEEP, keys)[-1]
+    beats = gt if above else lt
+    beyond = [row for row, key in zip(rows, keys, strict=True) if beats(key, edge)]
+    alike = [row for row, key in zip(rows, keys, strict=True) if key == edge]
+    alike = (heapq.nlargest if last else heapq.nsmallest)(_KEEP, alike, key=_identity)
+    return in_order([*beyond, *alike], order, descending)
 
 
 def _runs(equal: list[int]) -> Iterator[tuple[int, int]]:

@@ -7,14 +7,15 @@ of its window is, so that a window that is still filling is never diluted.
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from operator import add, itemgetter, sub
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from zfstop.model.events import Key
-from zfstop.model.histogram import Buckets, enough_for, percentile
+from zfstop.model.histogram import Buckets, enough_for, merge, percentile
 from zfstop.model.history import Second, Stats, can_be_summed
 from zfstop.model.sliding import Between, Sliding
 from zfstop.model.waits import CAUSES, Waits
@@ -24,6 +25,8 @@ from zfstop.zfs.operations import class_of
 TREND_CELLS = 10
 
 Identity = tuple[str | int, ...]
+#: What can be sorted.
+T = TypeVar("T", str, int, tuple[str, str])
 
 
 class Groups(Protocol):
@@ -178,32 +181,41 @@ _KEPT_UP = 8
 class _Sums:
     """What the parts of a row add up to, at either end of a window that moves."""
 
-    __slots__ = ("buckets", "bytes", "cells", "errors", "explained", "keys", "tops", "waits")
+    __slots__ = ("buckets", "bytes", "cells", "errors", "explained", "keys", "top", "tops", "waits")
 
-    def __init__(self, parts: Iterable[Part], span: int) -> None:
-        self.errors = self.bytes = 0
-        self.buckets: dict[int, int] = {}
+    def __init__(self, parts: Sequence[Part], span: int) -> None:
+        stats = [part[2] for part in parts]
+        self.errors = sum([one.errors for one in stats])
+        self.bytes = sum([one.bytes for one in stats])
+        self.buckets = merge([one.buckets for one in stats])
+        self.keys: dict[Key, int] = dict(Counter([key for _, key, _ in parts]))
         self.cells: dict[int, int] = {}
-        self.keys: dict[Key, int] = {}
-        #: Position -> the longest latency in that second.
+        #: Position -> the longest latency in that second; and the longest of all.
         self.tops: dict[int, int] = {}
+        self.top = max([one.max_ns for one in stats], default=0)
+        for position, _, one in parts:
+            self._place(position, one, span)
         #: The waits added up, and of how many of the parts they are.
-        self.waits = [0] * len(CAUSES)
-        self.explained = 0
-        for part in parts:
-            self.add(part, span)
+        known = [one.waits for one in stats if one.waits is not None]
+        self.waits = list(map(sum, zip(*known, strict=True))) if known else [0] * len(CAUSES)
+        self.explained = len(known)
+
+    def _place(self, position: int, stats: Stats, span: int) -> None:
+        """What is known of when it was."""
+        if stats.max_ns >= self.tops.get(position, 0):
+            self.tops[position] = stats.max_ns
+        # A cell is gone when nothing is in it, so what adds nothing makes none.
+        if stats.total_ns:
+            cell = position // span
+            self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
 
     def add(self, part: Part, span: int) -> None:
         position, key, stats = part
         self.errors += stats.errors
         self.bytes += stats.bytes
-        if stats.max_ns >= self.tops.get(position, 0):
-            self.tops[position] = stats.max_ns
+        self._place(position, stats, span)
+        self.top = max(self.top, stats.max_ns)
         self.keys[key] = self.keys.get(key, 0) + 1
-        # A cell is gone when nothing is in it, so what adds nothing makes none.
-        if stats.total_ns:
-            cell = position // span
-            self.cells[cell] = self.cells.get(cell, 0) + stats.total_ns
         buckets = self.buckets
         for bucket, count in stats.buckets.items():
             buckets[bucket] = buckets.get(bucket, 0) + count
@@ -216,7 +228,8 @@ class _Sums:
         position, key, stats = part
         self.errors -= stats.errors
         self.bytes -= stats.bytes
-        self.tops.pop(position, None)
+        if self.tops.pop(position, None) == self.top:
+            self.top = max(self.tops.values(), default=0)
         left = self.keys[key] - 1
         if left:
             self.keys[key] = left
@@ -269,13 +282,6 @@ class Row:
         self._kept_up = _KEPT_UP
         if self._sums is None:
             self._sums = _Sums(self._parts or (), self._span)
-        return self._sums
-
-    def _wanted_sums(self) -> _Sums | None:
-        """The sums beside the parts, to be changed with them; they are let go when nobody has looked for long."""
-        self._kept_up -= 1
-        if self._kept_up < 0:
-            self._sums = None
         return self._sums
 
     @property
@@ -331,10 +337,12 @@ class Row:
     @property
     def max_ns(self) -> int:
         """The longest latency, exactly."""
-        parts = self._parts
-        if parts is not None:
-            return max([stats.max_ns for _, _, stats in parts], default=0)
-        return max(self._summed.tops.values(), default=0)
+        if self._sums is not None:
+            return self._sums.top
+        parts = self._parts or ()
+        if len(parts) == 1:
+            return parts[0][2].max_ns
+        return max([stats.max_ns for _, _, stats in parts], default=0)
 
     @property
     def waits(self) -> Waits | None:
@@ -351,6 +359,11 @@ class Row:
             self._who = Who(self.keys)
         return self._who
 
+    def distinct(self, of: Callable[[Key], T]) -> tuple[T, ...]:
+        """What its keys have of this, sorted, each once: as :attr:`who` has it, but nothing is kept."""
+        keys = self.keys
+        return (of(*keys),) if len(keys) == 1 else tuple(sorted({of(key) for key in keys}))
+
     def percentile(self, share: float) -> int | None:
         """The latency in ns that ``share`` of the slow operations did not exceed; None with too few of them."""
         return percentile(self.buckets, share, self.max_ns) if enough_for(share, self.count) else None
@@ -365,42 +378,66 @@ class Row:
 
     def add(self, part: Part) -> None:
         """Count what one key did in a second."""
-        stats = part[2]
+        position, _, stats = part
         self.count += stats.count
         self.total_ns += stats.total_ns
-        self.last = max(self.last, part[0])
-        self._who = None
+        if position > self.last:
+            self.last = position
         parts = self._parts
         if parts is None:
-            self._summed.add(part, self._span)
+            self._change(part, _Sums.add)
         elif len(parts) < _MOST_PARTS:
             # The oldest first, for they leave first; a window may fill from its newest second on.
-            if parts and part[0] < parts[-1][0]:
+            if parts and position < parts[-1][0]:
                 insort(parts, part, key=_POSITION)
             else:
                 parts.append(part)
-            if self._sums is not None and (sums := self._wanted_sums()):
-                sums.add(part, self._span)
+            if self._sums is None:
+                self._who = None
+            else:
+                self._change(part, _Sums.add)
         else:
             self._sums = _Sums((*parts, part), self._span)
-            self._parts = None
+            self._parts = self._who = None
 
     def take(self, part: Part) -> None:
         """Take it away again, with all others of its second."""
-        parts, stats = self._parts, part[2]
-        self._who = None
+        parts, position, stats = self._parts, part[0], part[2]
         if parts is None:
-            self._summed.take(part, self._span)
-            if part[0] == self.last:
+            self._change(part, _Sums.take)
+            if position == self.last:
                 self.last = max(self._summed.tops, default=0)
         else:
-            place = next(place for place, (at, _, its) in enumerate(parts) if at == part[0] and its is stats)
-            del parts[place]
+            oldest = parts[0]
+            if oldest[2] is stats and oldest[0] == position:
+                del parts[0]
+            else:
+                del parts[_place_of(parts, position, stats)]
             self.last = parts[-1][0] if parts else 0
-            if self._sums is not None and (sums := self._wanted_sums()):
-                sums.take(part, self._span)
+            if self._sums is None:
+                self._who = None
+            else:
+                self._change(part, _Sums.take)
         self.count -= stats.count
         self.total_ns -= stats.total_ns
+
+    def _change(self, part: Part, how: Callable[[_Sums, Part, int], None]) -> None:
+        """The sums go along; beside parts they are let go when nobody has looked for long."""
+        if self._parts is not None:
+            self._kept_up -= 1
+            if self._kept_up < 0:
+                self._sums = self._who = None
+                return
+        sums = self._sums
+        assert sums is not None
+        keys = len(sums.keys)
+        how(sums, part, self._span)
+        if len(sums.keys) != keys:
+            self._who = None
+
+
+def _place_of(parts: list[Part], position: int, stats: Stats) -> int:
+    return next(place for place, (at, _, its) in enumerate(parts) if at == position and its is stats)
 
 
 def cell_seconds(window: int) -> int:
@@ -431,6 +468,10 @@ class Rolling(Sliding):
         self._identity_of = identities(grouping)
         self._span = cell_seconds(window)
         self._rows: dict[Identity, Row] = {}
+        #: Position -> the row of each group of that second, so that none is looked for when it leaves.
+        self._members: dict[int, list[Row]] = {}
+        #: Those of windows that were left: 100,000 rows are not freed within one frame.
+        self._left: list[list[Row]] = []
         #: Rows that changed, came or left since somebody asked; None for all of them.
         self._touched: set[Row] | None = None
         #: The oldest second of which more than sums are here.
@@ -441,30 +482,44 @@ class Rolling(Sliding):
         """The rows, unordered."""
         return self._rows
 
+    @property
+    def groups(self) -> int:
+        """How many groups are in them, which is what it takes to look into all of them."""
+        return sum(map(len, self._members.values()))
+
     def touched(self) -> set[Row] | None:
         """The rows that changed, came or left since this was asked last; None when that may be all of them."""
         found, self._touched = self._touched, set()
         return found
 
-    def _moved(self, between: Between) -> None:
-        """What the history lets go of for want of memory is not kept here either."""
+    def _moved(self, between: Between, recorded: Between) -> None:
+        """What the history lets go of for want of memory is not kept here either. It is asked for every second that
+        nothing has become of yet: what of it is shown is not worked out for that.
+        """
         self._named = max(self._named, self._start)
         while self._named < self.end:
             mine = self._seconds[self._named - self._start]
             if can_be_summed(mine):
-                held = between(self._named, self._named + 1)
+                held = recorded(self._named, self._named + 1)
                 if not held or not held[0].summed:
                     return
+                shown = between(self._named, self._named + 1)
+                if not shown:
+                    return
                 self._leave(mine, self._named)
-                self._enter(held[0], self._named)
-                self._seconds[self._named - self._start] = held[0]
+                self._enter(shown[0], self._named)
+                self._seconds[self._named - self._start] = shown[0]
             self._named += 1
 
+    def drop(self) -> None:
+        """Nobody will look here again."""
+        self._forget()
+
     def let_go(self, most: int) -> bool:
-        """Nobody will look here again: free so many rows at most; whether some are left."""
-        for _ in range(min(most, len(self._rows))):
-            self._rows.popitem()
-        return bool(self._rows)
+        """Free about so many of the rows of windows that were left; whether there are more."""
+        while self._left and most > 0:
+            most -= len(self._left.pop())
+        return bool(self._left)
 
     def rows(self) -> tuple[Row, ...]:
         """The same as :func:`rows` of the seconds within the window."""
@@ -474,29 +529,31 @@ class Rolling(Sliding):
         super()._forget()
         self._touched = None
         self._rows.clear()
+        self._left += self._members.values()
+        self._members.clear()
         self._named = 0
 
     def _enter(self, second: Second, position: int) -> None:
-        found, identity_of, touched = self._rows, self._identity_of, self._touched
+        found, identity_of, members = self._rows, self._identity_of, list[Row]()
         for key, stats in second.groups:
             identity = identity_of(key)
             row = found.get(identity)
             if row is None:
                 row = found[identity] = Row(identity, self._span)
             row.add((position, key, stats))
-            if touched is not None:
-                touched.add(row)
+            members.append(row)
+        self._members[position] = members
+        if self._touched is not None:
+            self._touched.update(members)
 
     def _leave(self, second: Second, position: int) -> None:
-        found, identity_of, touched = self._rows, self._identity_of, self._touched
-        for key, stats in second.groups:
-            identity = identity_of(key)
-            row = found[identity]
+        members = self._members.pop(position)
+        for row, (key, stats) in zip(members, second.groups, strict=True):
             row.take((position, key, stats))
-            if touched is not None:
-                touched.add(row)
             if not row.count:
-                del found[identity]
+                self._rows.pop(row.identity, None)
+        if self._touched is not None:
+            self._touched.update(members)
 
 
 def trend(row: Row, end: int, window: int) -> tuple[int, ...]:

@@ -48,12 +48,13 @@ class Sliding:
         most: int | None = None,
         floor: int = 0,
         weigh: Weigh | None = None,
+        recorded: Between | None = None,
     ) -> None:
         """Make the window end before position ``end``; ``between(start, end)`` gives the seconds held there.
 
         With ``most``, no more than about so many groups are added at the far end of the window now, those of the
-        newest seconds first; ``weigh`` tells how many these are where ``between`` leaves some out. None below
-        ``floor``.
+        newest seconds first; ``weigh`` tells how many these are where ``between`` leaves some out, and ``recorded``
+        gives the same seconds with all that is in them. None below ``floor``.
         """
         start = max(0, end - self.window, floor)
         if 2 * (min(end, self.end) - max(start, self._start)) < len(self._seconds):
@@ -66,9 +67,9 @@ class Sliding:
             self._start = end
         self._forward(end, between, most)
         self._back(start, between, most, weigh)
-        self._moved(between)
+        self._moved(between, recorded or between)
 
-    def _moved(self, between: Between) -> None:
+    def _moved(self, between: Between, recorded: Between) -> None:
         """It ends where it should."""
 
     def _forward(self, end: int, between: Between, most: int | None) -> None:

@@ -63,6 +63,8 @@ class Syncing:
         """
         first = max(start, end - _KEPT) // span
         self._learn(first * span, end, recorded)
+        if all(self._found.get(position) is None for position in range(first * span, end)):
+            return (None,) * max(0, -(-end // span) - first)  # ZFS was asked in none of them
         return tuple(
             self._share(index * span, min(end, (index + 1) * span)) for index in range(first, -(-end // span))
         )

@@ -63,6 +63,9 @@ LOOK_EVERY_S = 0.25
 #: When a frame that was not enough is followed by the next.
 _SOON_S = 0.01
 _NEVER = 1 << 30
+#: So many objects more, and the young ones are looked through, so often, and those a little older: by Python's own
+#: numbers that was a tenth of a refresh. With larger ones the older are so many that it is felt under a key.
+_YOUNG, _OLDER = 5_000, 3
 #: How often what refers to itself is looked for everywhere (s), and how long nothing was typed before.
 _TIDY_EVERY_S, _CALM_S = 120, 20
 _WITHOUT_COLOUR = NoColor()
@@ -155,7 +158,7 @@ class ZfstopApp(App[None]):
         self._set_mouse(self.mouse)
         self.set_interval(self._look_every_s, self.look)
         # With 100,000 groups it takes half a second, and would begin whenever many objects were made: under any key.
-        gc.set_threshold(*self._collect_after[:2], _NEVER)
+        gc.set_threshold(_YOUNG, _OLDER, _NEVER)
         self.set_interval(_TIDY_EVERY_S, self._tidy)
 
     def _tidy(self) -> None:
@@ -206,7 +209,7 @@ class ZfstopApp(App[None]):
         self.main.show(frame)
         if isinstance(self.screen, (Panel, Classes)):
             self.screen.show(frame)
-        if frame.filling is not None:
+        if frame.filling is not None or frame.ordering is not None:
             self._go_on()
 
     def _go_on(self) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from operator import attrgetter
+from typing import Any
 
 from zfstop.model.compare import Compared, delta, verdict
 from zfstop.model.drill import Call
+from zfstop.model.events import Key
 from zfstop.model.rows import Grouping, Order, Row, cell_seconds, trend
 from zfstop.model.waits import CAUSES
 from zfstop.text import fit, fit_path
@@ -16,6 +18,7 @@ from zfstop.ui.bands import trend_bar
 from zfstop.ui.opname import FAILED, fit_op
 from zfstop.units import NS_PER_S, format_rate, format_size
 from zfstop.why import BAR_CELLS, fit_why, letters, why
+from zfstop.zfs.operations import class_of
 
 NONE = "-"
 _GUTTER = 1
@@ -66,6 +69,8 @@ class Column:
 
     def fit(self, text: str, width: int) -> str:
         """``text`` in exactly ``width`` cells; a path loses its middle, everything else its end."""
+        if len(text) <= width and text.isascii():  # as most do
+            return text.rjust(width) if self.right else text.ljust(width)
         if self.key == "op":
             return fit_op(text, width)
         if self.key == "why":
@@ -122,14 +127,32 @@ def where(row: Row) -> str:
     return f"{pool}{files} of {len(who.datasets)} datasets"
 
 
+_FILE_OF: Callable[[Key], tuple[str, str]] = attrgetter("dataset", "path")
+
+
+def _by_key(of: Callable[[Key], Any]) -> Order:
+    """By what keys have of this; a row's ``who`` would be kept of 100,000 rows."""
+    return lambda row: row.distinct(of)
+
+
+def _main(row: Row) -> tuple[int, float] | None:
+    """Place of the cause with the largest share, and that share, as Waits.main has them; in the fewest steps."""
+    waits = row.waits
+    total = sum(waits) if waits is not None else 0
+    if waits is None or total <= 0:
+        return None
+    largest = max(waits)
+    return waits.index(largest), largest / total
+
+
 def _by_cause(row: Row) -> tuple[float, ...]:
     """Those of one cause together, of the causes in their order (disk first when descending); then by their share."""
-    main = row.waits.main if row.waits is not None else None
-    return (-len(CAUSES), 0.0) if main is None else (-CAUSES.index(main[0]), main[1])
+    main = _main(row)
+    return (-len(CAUSES), 0.0) if main is None else (-main[0], main[1])
 
 
 def _main_share(row: Row) -> tuple[float, ...]:
-    main = row.waits.main if row.waits is not None else None
+    main = _main(row)
     return (0.0,) if main is None else (main[1],)
 
 
@@ -168,18 +191,18 @@ COLUMNS: tuple[Column, ...] = (
            grows=range(156, 172, 4), always_by=Grouping.CAUSE),
     Column("shares", "SHARES", BAR_CELLS, 128, lambda row, view: letters(row.waits), _main_share, right=False),
     Column("class", "CLASS", 8, _NEVER, lambda row, view: _many(row.who.classes, "classes"),
-           lambda row: row.who.classes, descending=False, right=False, always_by=Grouping.CLASS),
-    Column("op", "OP", 6, 34, _op, lambda row: row.who.ops, descending=False, right=False,
+           _by_key(lambda key: class_of(key.op)), descending=False, right=False, always_by=Grouping.CLASS),
+    Column("op", "OP", 6, 34, _op, _by_key(attrgetter("op")), descending=False, right=False,
            grows=range(70, 126, 8)),
     Column("size", "SIZE", 5, 136, _size, lambda row: row.bytes / row.count),
-    Column("pid", "PID", 7, 44, lambda row, view: _many(row.who.pids, "pids"), lambda row: row.who.pids,
+    Column("pid", "PID", 7, 44, lambda row, view: _many(row.who.pids, "pids"), _by_key(attrgetter("pid")),
            descending=False),
-    Column("comm", "COMM", 8, 54, lambda row, view: _many(row.who.comms, "names"), lambda row: row.who.comms,
+    Column("comm", "COMM", 8, 54, lambda row, view: _many(row.who.comms, "names"), _by_key(attrgetter("comm")),
            descending=False, right=False, grows=range(82, 138, 8)),
-    Column("where", "WHERE", 16, 154, _owner, lambda row: row.who.wheres, descending=False, right=False,
+    Column("where", "WHERE", 16, 154, _owner, _by_key(attrgetter("where")), descending=False, right=False,
            grows=range(178, 218, 4), always_by=Grouping.WHERE),
     Column("file", "DATASET:FILE", _FILE_LEAST, 0, lambda row, view: where(row),
-           lambda row: row.who.files[0], descending=False, right=False),
+           lambda row: row.distinct(_FILE_OF)[0], descending=False, right=False),
 )  # fmt: skip
 DEFAULT_SORT = COLUMNS[0]
 _BY_KEY = {column.key: column for column in COLUMNS}

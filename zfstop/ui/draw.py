@@ -13,11 +13,14 @@ from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import TRANSPARENT, Color
+from textual.filter import LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from zfstop.text import cell_width
+from zfstop.ui.ascii import Ascii
 
 Part = tuple[str, str]
 Line = tuple[Part, ...]
@@ -48,11 +51,52 @@ class Styled(Widget):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._styles: dict[str, Style] = {}
+        #: What all colours go through, and the background: what is drawn is good as long as these stay.
+        self._colours: tuple[tuple[LineFilter, ...], Color] = (), TRANSPARENT
 
     def notify_style_update(self) -> None:
-        """Another theme: forget how styles and lines looked."""
+        """Another theme."""
         super().notify_style_update()
+        self.forget_looks()
+
+    def forget_looks(self) -> None:
+        """Nothing drawn before is good any more."""
         self._styles.clear()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines as they are. Around them Textual would look for borders, padding and tints, which none here has,
+        and make each anew: that took a tenth of a refresh. Of the filters only that for ASCII, the last, changes text.
+        """
+        filters, background = self.get_line_filters(), self.background_colors[1]
+        colours = tuple(look for look in filters if not isinstance(look, Ascii)), background
+        if colours != self._colours:
+            self._colours = colours
+            self.forget_looks()
+        width = self.strip_width
+        strips = [self.strip_at(y, width) for y in crop.line_range]
+        for look in filters[len(colours[0]) :]:
+            strips = [strip.apply_filter(look, background) for strip in strips]
+        left, right = crop.column_span
+        return [strip.crop(left, right) for strip in strips] if left or right < width else strips
+
+    def render_line(self, y: int) -> Strip:
+        """What :meth:`render_lines` has for one line."""
+        return self.strip_at(y, self.strip_width)
+
+    @property
+    def strip_width(self) -> int:
+        """Cells of a line."""
+        return self.size.width
+
+    def strip_at(self, y: int, width: int) -> Strip:
+        """Line ``y`` of what is visible in exactly ``width`` cells."""
+        raise NotImplementedError
+
+    def draw_again(self, lines: Sequence[int]) -> None:
+        """These lines differ from what was drawn; told together, for each telling looks through the whole widget."""
+        if lines:
+            width = self.size.width
+            self.refresh(*[Region(0, y, width, 1) for y in lines])
 
     def style_of(self, names: str) -> Style:
         """The widget's own style with those named put over it, in order."""
@@ -61,7 +105,14 @@ class Styled(Widget):
             style = self.rich_style
             for name in names.split():
                 style += self._layer(name)
-            self._styles[names] = style
+            self._styles[names] = style = self._filtered(style)
+        return style
+
+    def _filtered(self, style: Style) -> Style:
+        """Once for each style, where Textual would do it for every piece of every line."""
+        filters, background = self._colours
+        for look in filters:
+            style = look.apply([Segment(" ", style)], background)[0].style or Style.null()
         return style
 
     def _layer(self, name: str) -> Style:
@@ -75,9 +126,12 @@ class Styled(Widget):
 
     def strip_of(self, line: Line, width: int, fill: str = "") -> Strip:
         """The line, cut or padded to ``width`` cells; ``fill`` names the styles of the padding."""
-        runs = groupby(line, key=itemgetter(1))
-        segments = [Segment("".join(text for text, _ in run), self.style_of(names)) for names, run in runs]
-        return Strip(segments).adjust_cell_length(width, self.style_of(fill))
+        segments, cells = list[Segment](), 0
+        for names, run in groupby(line, key=itemgetter(1)):
+            text = "".join([text for text, _ in run])
+            cells += cell_width(text)
+            segments.append(Segment(text, self.style_of(names)))
+        return Strip(segments, cells).adjust_cell_length(width, self.style_of(fill))
 
 
 class Lines(Styled):
@@ -96,27 +150,27 @@ class Lines(Styled):
     def show(self, lines: Sequence[Line]) -> None:
         """Show these; only lines that differ from what is shown are drawn again."""
         fresh = tuple(lines)
-        for y, (old, new) in enumerate(zip_longest(self._lines, fresh)):
-            if old != new:
-                self._strips.pop(y, None)
-                self.refresh(Region(0, y, self.size.width, 1))
+        changed = [y for y, (old, new) in enumerate(zip_longest(self._lines, fresh)) if old != new]
         self._lines = fresh
+        for y in changed:
+            self._strips.pop(y, None)
+        self.draw_again(changed)
 
-    def notify_style_update(self) -> None:
-        """Another theme: nothing drawn before is good any more."""
-        super().notify_style_update()
+    def forget_looks(self) -> None:
+        """Nor are lines."""
+        super().forget_looks()
         self._strips.clear()
 
     def on_resize(self) -> None:
         """Another width: likewise."""
         self._strips.clear()
 
-    def render_line(self, y: int) -> Strip:
-        """Line ``y`` as a strip, kept until it changes."""
+    def strip_at(self, y: int, width: int) -> Strip:
+        """Kept until the line changes."""
         strip = self._strips.get(y)
-        if strip is None or strip.cell_length != self.size.width:
+        if strip is None or strip.cell_length != width:
             line = self._lines[y] if y < len(self._lines) else ()
-            strip = self._strips[y] = self.strip_of(line, self.size.width)
+            strip = self._strips[y] = self.strip_of(line, width)
         return strip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from functools import lru_cache
 from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import ClassVar
 
 from textual import events
@@ -103,10 +104,11 @@ def map_lines(plan: Layout, threshold_ns: int, box: Box | None, zone: tzinfo | N
     """The map from the slowest row down, newest column at the right, and the time axis if there is room for one."""
     slices = plan.heat.slices[len(plan.heat.slices) - plan.columns :]
     shown = [_levels(item.counts, plan.rows, threshold_ns) for item in slices]
+    by_row = list(zip(*shown, strict=True)) or [()] * len(plan.rows)
     marked = _marked(plan, box)
     lines = []
     for row in reversed(range(len(plan.rows))):
-        levels = [levels[row] for levels in shown]
+        levels = by_row[row]
         boxed = range(0) if box is None or not _in_box(plan.rows, row, box) else marked
         lines.append((*_scale(plan.rows, row, threshold_ns), *_cells(plan, row, levels, threshold_ns, boxed)))
     lines += [()] * (plan.height - len(lines) - 1)
@@ -145,23 +147,25 @@ def _in_box(rows: tuple[int, ...], row: int, box: Box) -> bool:
     return box.low_ns < top and rows[row] < box.high_ns
 
 
-def _cells(plan: Layout, row: int, levels: list[int], threshold_ns: int, boxed: range) -> list[Part]:
+@lru_cache
+def _looks(tint: str, line: str) -> dict[int, Part]:
+    """What a cell looks like by its step; ``line`` is worn by all."""
+    steps = range(1, len(GLYPHS))
+    above = {step: (GLYPHS[step], f"heat-{tint}-{step}{line}") for step in steps}
+    slow = {-step: (GLYPHS[step], f"heat-warm-{step}{line}") for step in steps}
+    return {0: (" ", line.strip()), **above, **slow}
+
+
+def _cells(plan: Layout, row: int, levels: tuple[int, ...], threshold_ns: int, boxed: range) -> list[Part]:
     """Runs of cells of one look."""
-    tint = band(plan.rows[row], threshold_ns)
     line = " heat-line" if row == _threshold_row(plan.rows, threshold_ns) else ""
-    looks: list[Part] = [(" ", line.strip())] * (plan.room - plan.columns)
-    for level in levels:
-        if level:
-            looks.append((GLYPHS[abs(level)], f"heat-{tint if level > 0 else 'warm'}-{abs(level)}{line}"))
-        else:
-            looks.append((" ", line.strip()))
+    look_of = _looks(band(plan.rows[row], threshold_ns), line)
+    looks = [look_of[0]] * (plan.room - plan.columns) + [look_of[level] for level in levels]
     if boxed:
         looks[boxed.start : boxed.stop] = [
             (glyph, f"{style} heat-box".strip()) for glyph, style in looks[boxed.start : boxed.stop]
         ]
-    return [
-        ("".join(glyph for glyph, _ in run), style) for style, run in groupby(looks, key=lambda look: look[1])
-    ]
+    return [("".join([glyph for glyph, _ in run]), style) for style, run in groupby(looks, key=itemgetter(1))]
 
 
 def _threshold_row(rows: tuple[int, ...], threshold_ns: int) -> int:
@@ -185,11 +189,11 @@ def _axis(plan: Layout, zone: tzinfo | None) -> Line:
     """Clock times, each under the first column of its time: round ones if they are far enough apart."""
     slices = plan.heat.slices[len(plan.heat.slices) - plan.columns :]
     ticks = [tick for tick in _TICKS if tick >= _LABEL * plan.heat.span] or [_TICKS[-1]]
-    found = [_marks(slices, tick) for tick in ticks]
+    found = (_marks(slices, tick) for tick in ticks)
     # Where seconds took longer, or some were not recorded, times come closer: then there are fewer labels.
     apart = (marks for marks in found if all(b - a >= _LABEL for (a, _), (b, _) in pairwise(marks)))
     marks = next(apart, [])
-    if len(marks) < 2 <= len(found[0]):
+    if len(marks) < 2 <= len(_marks(slices, ticks[0])):
         numbered = enumerate(slices)
         marks = [(at, item.clock) for at, item in numbered if (plan.first + at) % _LABEL_EVERY == 0]
     left = SCALE_WIDTH + plan.room - plan.columns

@@ -51,6 +51,8 @@ WINDOWS = (10, 60, 300)
 _HELD = 600
 #: Groups added up in one frame: what is more waits for the next, which comes at once.
 _MOST_NOW = 3_000
+#: Groups of which the rows are put in order in one frame, likewise.
+_ORDERED_NOW = 12_000
 #: Seconds whose passing calls are remembered.
 _FEW = 4
 #: Seconds of which is remembered how many slow calls there were: all that a history holds.
@@ -165,7 +167,8 @@ class Frame:
     ``mouse``: it is ours, not the terminal's.
     With ``after``, the rows compare its seconds with those of ``before``, ``op_pairs`` the operations.
     ``filling``: (seconds of the window added up so far, of how many), until that is done. ``held``: the order of rows
-    stands still, and how many that would rank among the first are kept back by that. ``why``: waits are known.
+    stands still, and how many that would rank among the first are kept back by that. ``ordering``: (rows put in order
+    so far, of how many), until that is done. ``why``: waits are known.
     ``ops_shown`` are as ``ops``, but of the box where there is one.
     """
 
@@ -206,6 +209,7 @@ class Frame:
     op_pairs: tuple[OpPair, ...] = ()
     filling: tuple[int, int] | None = None
     held: int | None = None
+    ordering: tuple[int, int] | None = None
     why: bool = False
     ops_shown: tuple[Row, ...] = ()
 
@@ -281,12 +285,17 @@ class _Order:
         self._shown = self._by_column(found)
         return self._shown
 
+    @property
+    def looked_at(self) -> tuple[int, int] | None:
+        """(rows, of how many) that the order is of so far; None when that is all."""
+        return self._ranking.looked_at
+
     def held(self, found: tuple[Row, ...] | Rolling) -> tuple[Ordered, int]:
         """As they were shown last; and how many that came or rose since stand behind rows that they would outrank."""
         fresh = self._by_column(found)
         rows = found.by_identity if isinstance(found, Rolling) else {row.identity: row for row in found}
-        if not self._held and isinstance(found, Rolling) and not found.whole:
-            return fresh, 0  # an order of a part of the window is none to hold
+        if not self._held and isinstance(found, Rolling) and (self.looked_at or not found.whole):
+            return fresh, 0  # an order of a part of the rows is none to hold
         if self._held is None or len(self._held) > 2 * len(rows) + _MOST_VALUES:
             self._held = {identity: None for identity in self._held or () if identity in rows}
             self._held_last = {}
@@ -320,7 +329,9 @@ class _Order:
 
     def _by_column(self, found: tuple[Row, ...] | Rolling) -> Ordered:
         if isinstance(found, Rolling):
-            return self._ranking.ranked(found.by_identity, found.touched())
+            rows = found.by_identity
+            most = _ORDERED_NOW * len(rows) // max(1, len(rows), found.groups)
+            return self._ranking.ranked(rows, found.touched(), max(1, most))
         ordered = self._ranking.sort(found)
         there = {row.identity: row for row in ordered}
         return Ordered(ordered, len(ordered), there, lambda: ordered, lambda: ordered)
@@ -611,7 +622,7 @@ class Lens:
         # What a key leads to is seen at once: its first frame has less in it.
         begun = max(self._rolling.start, end - self.window) < min(self._rolling.end, end)
         most = _MOST_NOW if begun else _MOST_NOW // 2
-        self._rolling.move_to(end, self._without_events, most, weigh=self._weight)
+        self._rolling.move_to(end, self._without_events, most, weigh=self._weight, recorded=self._recorded)
         reduced_from = self._reduce(end, max(self.window, chart_columns), most)
         self._ops.move_to(end, self._small_between, floor=reduced_from)
         self._places.move_to(end, self._placed_between, floor=reduced_from)
@@ -627,6 +638,7 @@ class Lens:
         totals = feed.history.totals_at(end) if self._held is None else self._held.totals
         pause = self._count_pause()
         known = self._known_at(end)
+        shares = self._shares(end, chart_columns, 1)
         return Frame(
             status=known.status,
             host=known.host,
@@ -657,14 +669,15 @@ class Lens:
             zone=feed.playback.zone if feed.playback is not None else None,
             of=feed.history.end if feed.playback is not None else None,
             advice=self._advise(found, end),
-            syncing=self._shares(end, chart_columns, 1),
-            map_syncing=self._shares(end, chart_columns, self.span),
+            syncing=shares,
+            map_syncing=shares if self.span == 1 else self._shares(end, chart_columns, self.span),
             txgs=committed(self._recorded(max(0, end - self.window), end)),
             before=self.before,
             after=self.after,
             op_pairs=found.op_pairs,
             filling=self._filling(end, reduced_from, chart_columns),
             held=held,
+            ordering=self._order.looked_at if self._order else None,
             why=any(row.waits is not None for row in found.places or shown.head),
             ops_shown=_by_time(ops if found.ops is None else found.ops),
         )
@@ -672,8 +685,12 @@ class Lens:
     def _let_go(self) -> None:
         """Free some of what is not looked at any more."""
         self._gone = [old for old in self._gone if old is not self._rolling and old is not self._all]
+        for old in self._gone:
+            old.drop()
         if self._gone and not self._gone[-1].let_go(_MOST_NOW):
             self._gone.pop()
+        for old in {self._rolling, self._all}:
+            old.let_go(_MOST_NOW)
 
     def _advise(self, found: _Found, end: int) -> tuple[Advice, ...]:
         """Sentences about what the table is of."""
@@ -736,7 +753,7 @@ class Lens:
             calls_there = sum(row.count for row in self._rolling.by_identity.values())
             return _Found(tuple(calls), kept, calls_there, there, places=self._places.rows())
         if self.query:
-            self._all.move_to(end, self._unsought_bare, most, weigh=self._weight)
+            self._all.move_to(end, self._unsought_bare, most, weigh=self._weight, recorded=self._recorded)
         return _Found(self._rolling, 0, 0, len(self._all.by_identity), places=self._places.rows())
 
     def _in_box(self, box: Box) -> _Found:

@@ -80,6 +80,7 @@ class Panel(ModalScreen[None]):
         super().__init__()
         self._title = title
         self._text = text
+        self._hint = _CLOSES
 
     def compose(self) -> ComposeResult:
         """Title, text, and how to leave."""
@@ -94,8 +95,10 @@ class Panel(ModalScreen[None]):
 
     def on__pages_moved(self) -> None:
         """Say how much there is that is not seen."""
-        place = self.query_one(_Pages).place()
-        self.query_one(".hint", Static).update(hint_text(*place, self.app.size.width))
+        hint = hint_text(*self.query_one(_Pages).place(), self.app.size.width)
+        if hint != self._hint:
+            self._hint = hint
+            self.query_one(".hint", Static).update(hint, layout=False)  # always a line
 
     def action_scroll_by(self, lines: int) -> None:
         """Scroll as in a pager."""
@@ -124,10 +127,17 @@ class Help(Panel):
         super().__init__("zfstop: keys", Content())
         self._sections = sections
 
+    def compose(self) -> ComposeResult:
+        """With the text: to set it later would be another layout."""
+        self._text = self._tell()
+        return super().compose()
+
     def on_resize(self) -> None:
         """As many columns as fit."""
-        room = self.app.size.width - _FRAME
-        self.replace(Content.assemble(*help_pieces(room, self._sections)))
+        self.replace(self._tell())
+
+    def _tell(self) -> Content:
+        return Content.assemble(*help_pieces(self.app.size.width - _FRAME, self._sections))
 
 
 class Told(Panel):

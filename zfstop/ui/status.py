@@ -301,7 +301,12 @@ def _span(frame: Frame) -> Cell:
 
 
 def _order(frame: Frame) -> list[Cell]:
-    """That rows stand still because one is selected; never left out."""
+    """That not all rows are in order yet, or that they stand still because one is selected; never left out."""
+    if frame.ordering is not None:
+        done, of = frame.ordering
+        return [
+            (2, (f"{done:,} of {of:,} rows in order so far", f"{done:,}/{of:,} in order", "in part"), "note")
+        ]
     if frame.held is None:
         return []
     outrank = f", {frame.held} outrank it" if frame.held else ""
@@ -388,7 +393,7 @@ def _health(frame: Frame) -> list[Cell]:
     if newest is None:
         return [(3, ("slow 0/s", ""), "strong")]
     length = max(1, newest.length_ns)
-    slow = sum(stats.count for _, stats in newest.groups) * NS_PER_S / length
+    slow = sum([stats.count for _, stats in newest.groups]) * NS_PER_S / length
     calls = newest.counts.entered * NS_PER_S / length
     waited = sum(row.total_ns for row in frame.ops) / max(1, frame.window_ns)
     errors = sum(row.errors for row in frame.ops)

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from zfstop.model.ranking import place_of
+from zfstop.model.ranking import known_place, place_of, row_of
 from zfstop.model.rows import Grouping, Identity, Row
 from zfstop.ui.bands import band
 from zfstop.ui.columns import NONE, Column, View, column_at, layout
@@ -56,22 +56,25 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         self._threshold_ns = 0
         self._message: list[Part] = []
         self._chosen: Identity | None = None
-        self._cursor = 0
+        #: Where the selected row is; None while it is so far from the first ones that nobody knows, nor sees it.
+        self._cursor: int | None = 0
+        #: The lines worked out, and the columns that they have, until something changes.
         self._lines: dict[int, Line] = {}
         self._lines_of = Size(0, 0)
+        self._layout: tuple[tuple[Column, int], ...] = ()
         self._drawn: dict[int, tuple[Line, Strip]] = {}
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns there is room for."""
-        return tuple(
-            column for column, _ in layout(self._width, self._grouping, self._single, self._compared)
-        )
+        return tuple(column for column, _ in self._plan())
 
     @property
     def selected(self) -> Row | None:
         """The selected row; None in an empty table."""
-        return self._rows[self._cursor] if self._rows else None
+        if self._cursor is None and self._chosen is not None:
+            return row_of(self._rows, self._chosen)
+        return self._rows[self._cursor or 0] if self._rows else None
 
     @property
     def holding(self) -> bool:
@@ -81,6 +84,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
     @property
     def texts(self) -> list[str]:
         """The visible lines as plain text."""
+        self._notice_size()
         return ["".join(text for text, _ in self._visible(y)) for y in range(self.size.height)]
 
     def show(self, frame: Frame, message: list[Part]) -> None:
@@ -113,8 +117,10 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         """Move the selection: up, down, page_up, page_down, home, end. Home also lets it stay at the top."""
         page = max(1, self.size.height - _HEADER - 1)
         last = len(self._rows) - 1
+        if self._cursor is None and self._chosen is not None and where not in ("home", "end"):
+            self._cursor = place_of(self._rows, self._chosen)
         steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page, "home": -last, "end": last}
-        self._select(self._cursor + steps[where])
+        self._select((self._cursor or 0) + steps[where])
         if where == "home":
             self._chosen = None
 
@@ -128,9 +134,9 @@ class SlowTable(ScrollView, Styled, can_focus=False):
             if event.chain == 2:
                 self.post_message(self.Opened())
 
-    def notify_style_update(self) -> None:
-        """Another theme: nothing drawn before is good any more."""
-        super().notify_style_update()
+    def forget_looks(self) -> None:
+        """Nor are lines."""
+        super().forget_looks()
         self._drawn.clear()
 
     def on_resize(self) -> None:
@@ -142,16 +148,26 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Other rows are visible."""
-        self._lines.clear()
+        self._forget_lines()
         super().watch_scroll_y(old_value, new_value)
 
-    def render_line(self, y: int) -> Strip:
-        """Line ``y`` of what is visible: the header stays, rows scroll."""
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """A new size is painted before it is told."""
+        self._notice_size()
+        return super().render_lines(crop)
+
+    def strip_at(self, y: int, width: int) -> Strip:
+        """The header stays, rows scroll."""
         line = self._visible(y)
         drawn = self._drawn.get(y)
-        if drawn is None or drawn[0] != line or drawn[1].cell_length != self.size.width:
-            drawn = self._drawn[y] = (line, self.strip_of(line, self.size.width, line[-1][1] if line else ""))
+        if drawn is None or drawn[0] != line or drawn[1].cell_length != width:
+            drawn = self._drawn[y] = (line, self.strip_of(line, width, line[-1][1] if line else ""))
         return drawn[1]
+
+    @property
+    def strip_width(self) -> int:
+        """What would be beneath the scrollbar is left out: it would only be cut off."""
+        return self._width if self.show_vertical_scrollbar else self.size.width
 
     @property
     def _width(self) -> int:
@@ -168,42 +184,57 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def _find_cursor(self, stay: bool) -> None:
         """Follow the chosen row; if it is gone, stay at its place. ``stay``: it stays on its line of the screen."""
-        before, self._cursor = self._cursor, 0
-        if self._chosen is None:
+        before, self._cursor = self._cursor or 0, 0
+        if self._chosen is None or not self._rows:
             return
-        place = place_of(self._rows, self._chosen)
+        top, room = self.scroll_offset.y, self.size.height - _HEADER
+        # What is seen is put in order first: a row that is not found then is not seen either.
+        _ = self._rows[max(0, min(top + room, len(self._rows)) - 1)]
+        place = known_place(self._rows, self._chosen)
+        if place is None and row_of(self._rows, self._chosen) is not None:
+            self._cursor = None
+            return
         self._cursor = max(0, min(before, len(self._rows) - 1)) if place is None else place
-        top = self.scroll_offset.y
-        if stay and place is not None and 0 <= before - top < self.size.height - _HEADER and place < before:
+        if stay and place is not None and 0 <= before - top < room and place < before:
             self.scroll_to(y=max(0, top - (before - place)), animate=False)
 
     def _select(self, index: int) -> None:
         if not self._rows:
             return
-        self._cursor = max(0, min(index, len(self._rows) - 1))
-        self._chosen = self._rows[self._cursor].identity
+        self._cursor = place = max(0, min(index, len(self._rows) - 1))
+        self._chosen = self._rows[place].identity
         self._scroll_to_cursor()
         self._refresh_changed()
         self.post_message(self.Selected())
 
     def _scroll_to_cursor(self) -> None:
         room = max(1, self.size.height - _HEADER)
-        top = self.scroll_offset.y
-        if not top <= self._cursor < top + room:
-            self.scroll_to(y=self._cursor if self._cursor < top else self._cursor - room + 1, animate=False)
+        top, place = self.scroll_offset.y, self._cursor
+        if place is not None and not top <= place < top + room:
+            self.scroll_to(y=place if place < top else place - room + 1, animate=False)
 
-    def _refresh_changed(self) -> None:
+    def _plan(self) -> tuple[tuple[Column, int], ...]:
+        """The columns there is room for, and their widths."""
+        return layout(self._width, self._grouping, self._single, self._compared)
+
+    def _forget_lines(self) -> None:
+        """Something changed."""
         self._lines.clear()
-        for y in range(self.size.height):
-            drawn = self._drawn.get(y)
-            if drawn is None or drawn[0] != self._visible(y):
-                self.refresh(Region(0, y, self.size.width, 1))
+        self._layout = self._plan()
 
-    def _visible(self, y: int) -> Line:
-        """The line at ``y``, worked out once until something changes. A new size is painted before it is told."""
+    def _notice_size(self) -> None:
         if self._lines_of != self.size:
             self._lines_of = self.size
-            self._lines.clear()
+            self._forget_lines()
+
+    def _refresh_changed(self) -> None:
+        self._lines_of = self.size
+        self._forget_lines()
+        lines = [(y, self._visible(y), self._drawn.get(y)) for y in range(self._lines_of.height)]
+        self.draw_again([y for y, line, drawn in lines if drawn is None or drawn[0] != line])
+
+    def _visible(self, y: int) -> Line:
+        """The line at ``y``, worked out once until something changes."""
         line = self._lines.get(y)
         if line is None:
             line = self._lines[y] = self._line(y)
@@ -219,7 +250,7 @@ class SlowTable(ScrollView, Styled, can_focus=False):
 
     def _header(self) -> Line:
         parts: list[Part] = [(" ", "head")]
-        for column, width in layout(self._width, self._grouping, self._single, self._compared):
+        for column, width in self._layout:
             title, style = column.header, "head"
             if column is self._sort.column:
                 title, style = title + ("▼" if self._sort.descending else "▲"), "head sorted"
@@ -246,10 +277,10 @@ class SlowTable(ScrollView, Styled, can_focus=False):
         row = self._rows[index]
         back = "selected " if index == self._cursor else ""
         parts: list[Part] = [(">" if back else " ", f"{back}strong")]
-        for column, width in layout(self._width, self._grouping, self._single, self._compared):
+        for column, width in self._layout:
             text, style = self._cell(column, row)
-            parts.append((column.fit(text, width) + " ", back + style))
-        return tuple(parts)
+            parts += [(column.fit(text, width), back + style), (" ", back + style)]
+        return tuple(parts[:-1] if self.show_vertical_scrollbar else parts)
 
     def _cell(self, column: Column, row: Row) -> Part:
         """Text and style: a latency wears its band, a figure that is not there is faint, errors are loud."""
