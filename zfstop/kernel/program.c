@@ -39,7 +39,7 @@
 #define DEPTH 4
 /* Places in which a thread or a statistic is looked for; the first that was never taken ends the search. */
 #define SEAT_TRIES 8
-#define TALLY_TRIES 16
+#define TALLY_TRIES 8
 /* In place of a thread's number: it has ended, and another may take the seat (`ended`, kernel/seats.py). */
 #define FREED 0xffffffff
 #define EEXIST 17
@@ -566,7 +566,7 @@ static __always_inline void name_object(struct names *names, u64 kind, u64 objec
 static __always_inline void share_out(struct call *call, struct done *done, struct event *event);
 
 static __always_inline void emit(u32 slot, struct counts *mine, struct call *call, struct done *done,
-                                 struct names *names, u32 dev)
+                                 struct names *names, u32 dev, struct call *waits)
 {
   u64 task = bpf_get_current_pid_tgid();
   struct event *event;
@@ -592,7 +592,7 @@ static __always_inline void emit(u32 slot, struct counts *mine, struct call *cal
   event->flags = names->flags;
   event->tid = task;
   event->bucket = done->bucket;
-  share_out(call, done, event);
+  share_out(waits, done, event);
   events.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
   mine->of[C_SEEN]++;
 }
@@ -604,17 +604,20 @@ static __always_inline void emit(u32 slot, struct counts *mine, struct call *cal
 static __always_inline struct tally *tally_of(u64 name)
 {
   u64 hash = name * 0x9e3779b97f4a7c15ULL;
-  u32 place = hash >> 40, step = hash >> 20 | 1;
+  u32 at = hash >> 40, step = hash >> 20 | 1;
 #pragma clang loop unroll(disable)
-  for (u32 i = 0; i < TALLY_TRIES; i++, place += step) {
-    u32 at = place & (MAX_TALLIES - 1);
-    u64 *here = tally_names.lookup(&at);
+  for (u32 i = 0; i < TALLY_TRIES; i++, at += step) {
+    u64 *here;
+    at &= MAX_TALLIES - 1;
+    here = tally_names.lookup(&at);
     if (!here)
-      return 0;
-    if (!*here && !tallies_taken.insert(&at, &name))
-      *here = name;
+      break;
     if (*here == name)
       return tallies.lookup(&at);
+    if (!*here && !tallies_taken.insert(&at, &name)) {
+      *here = name;
+      return tallies.lookup(&at);
+    }
   }
   return 0;
 }
@@ -1215,10 +1218,15 @@ int leave(void *ctx)
   u32 dev = 0, slot = PARAMETER(SLOT);
   struct counts *mine = counts_of(slot);
   struct thread *thread;
-  struct call *call;
+  struct call copy, *call = &copy, *stored;
   if (!mine || !(thread = returning(slot, mine)))
     return 0;
-  call = CALL_AT(thread, thread->depth - 1);
+  stored = CALL_AT(thread, thread->depth - 1);
+  call->ts_ns = stored->ts_ns;
+  call->object = stored->object;
+  call->offset = stored->offset;
+  call->size = stored->size;
+  call->extra = stored->extra;
   done.ts_ns = bpf_ktime_get_ns();
   done.latency_ns = done.ts_ns - call->ts_ns;
   /* What is known of the call stays where it is until the thread is in another one. */
@@ -1239,7 +1247,7 @@ int leave(void *ctx)
   /* Length 0 of a clone is all the rest, as the whole file of an fsync. */
   if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call->size)
     names.flags |= EVENT_ALL_SIZE;
-  emit(slot, mine, call, &done, &names, dev);
+  emit(slot, mine, call, &done, &names, dev, CALL_AT(thread, thread->depth));
   return 0;
 }
 
