@@ -161,10 +161,12 @@ static __always_inline u32 half(u64 address)
 #define EXCEEDS(VALUE, LIMIT) (((LIMIT) - (VALUE)) >> 63)
 static __always_inline u32 bucket_of(u64 ns)
 {
-  u64 rest = ns, top, step;
+  u64 large = -(ns >> 40), rest, top, step;
   s64 shift;
-  if (ns >> 40)
-    return LAST_BUCKET;
+  /* Else the compiler finds out what this is, and makes a branch of it. */
+  asm volatile("%0 >>= 63" : "+r"(large));
+  ns &= large - 1;
+  rest = ns;
   top = EXCEEDS(rest, 0xffffffffULL) << 5;
   rest >>= top;
   step = EXCEEDS(rest, 0xffffULL) << 4;
@@ -178,7 +180,7 @@ static __always_inline u32 bucket_of(u64 ns)
   top += rest >> 1;
   shift = top - SUB_BITS;
   shift &= ~(shift >> 63);
-  return (shift << SUB_BITS) + (ns >> shift);
+  return ((shift << SUB_BITS) + (ns >> shift)) | (-large & LAST_BUCKET);
 }
 
 static __always_inline struct counts *counts_of(u32 slot)
