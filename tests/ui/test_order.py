@@ -77,15 +77,21 @@ async def test_when_rows_above_leave_the_selected_one_stays_on_its_line() -> Non
         assert "p11" not in screen.text
 
 
-async def test_the_last_of_very_many_rows_hold_their_order_too_and_the_others_are_never_sorted_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def sorted_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows were put in order at once, each time, where only a few are known."""
     monkeypatch.setattr(ranking_module, "_KEEP", 20)
     monkeypatch.setattr(ranking_module, "_MOST", 40)
-    sorted_at_once, sort = [], ranking_module.in_order
+    lengths, sort = list[int](), ranking_module.in_order
     monkeypatch.setattr(
-        ranking_module, "in_order", lambda *of: (found := sort(*of), sorted_at_once.append(len(found)))[0]
+        ranking_module, "in_order", lambda *of: (found := sort(*of), lengths.append(len(found)))[0]
     )
+    return lengths
+
+
+async def test_the_last_of_very_many_rows_hold_their_order_too_and_the_others_are_never_sorted_for_it(
+    sorted_at_once: list[int],
+) -> None:
     files = [key(pid=pid, path=f"p{pid:03d}") for pid in range(200)]
     feed = FakeFeed([second([(who, stats((900 - n) * MS)) for n, who in enumerate(files)], 0)])
     async with shown(feed, 80, 16) as screen:
@@ -127,14 +133,8 @@ async def test_an_order_of_a_part_says_so_and_is_not_held(monkeypatch: pytest.Mo
 
 
 async def test_a_selected_row_that_went_far_down_is_told_of_and_the_others_are_not_sorted_for_it(
-    monkeypatch: pytest.MonkeyPatch,
+    sorted_at_once: list[int],
 ) -> None:
-    monkeypatch.setattr(ranking_module, "_KEEP", 20)
-    monkeypatch.setattr(ranking_module, "_MOST", 40)
-    sorted_at_once, sort = [], ranking_module.in_order
-    monkeypatch.setattr(
-        ranking_module, "in_order", lambda *of: (found := sort(*of), sorted_at_once.append(len(found)))[0]
-    )
     feed = crowd(200)
     async with shown(feed, 80, 24) as screen:
         await screen.press("down", "r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 from collections.abc import Iterable
@@ -20,6 +21,14 @@ def possible_cpus() -> int:
     """How many values a per-CPU map has: highest possible CPU number plus one."""
     with open("/sys/devices/system/cpu/possible") as file:
         return int(file.read().strip().split(",")[-1].split("-")[-1]) + 1
+
+
+def mapped(fd: int, *, writable: bool = False) -> mmap.mmap:
+    """The memory of an array that the program made so that it can be mapped. The caller closes it."""
+    _, _, value, entries, _ = bpf.map_shape(fd)
+    size = entries * (-(-value // 8) * 8)
+    prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    return mmap.mmap(fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE, prot=prot)
 
 
 class Settings:

@@ -67,17 +67,17 @@ struct call {
 };
 
 /*
- * A thread that has called ZFS: the calls it is in, the innermost last. It keeps its seat when they have returned
- * (`left_ns` is when it became idle), until it has ended (`ended`, and user space). While the thread waits, it does so for `cause` (one more than its number, or UNKNOWN) in the function
- * at `where`, since `since_ns`; `mark_away` and `mark_queued` are its clocks at the last change, `region` the cause around
- * the sleep, and `moved` tells that its run queue clock is wrong since the last change (see `moved`). `asleep_ns` and
- * `asleep_in` are when and where it fell asleep for no known cause, while somebody asks (see `switched`). `tid` is whose
- * seat it is: 0 before the first, FREED after one that has ended. A whole number of cache lines, so that threads on
- * different CPUs share none.
+ * A thread that has called ZFS: the calls it is in, the innermost last. It keeps its `seat` when they have returned
+ * (`left_ns` is when it became idle), until it has ended (`ended`, and user space). While the thread waits, it does so
+ * for `cause` (one more than its number, or UNKNOWN) in the function at `where`, since `since_ns`; `mark_away` and
+ * `mark_queued` are its clocks at the last change, `region` the cause around the sleep, and `moved` tells that its run
+ * queue clock is wrong since the last change (see `moved`). `asleep_ns` and `asleep_in` are when and where it fell asleep
+ * for no known cause, while somebody asks (see `switched`). `tid` is whose seat it is: 0 before the first, FREED after
+ * one that has ended. A whole number of cache lines, so that threads on different CPUs share none.
  */
 struct thread {
   u64 left_ns, mark_away, mark_queued, since_ns, where, asleep_ns, asleep_in;
-  u32 depth, cause, region, moved, tid, unused[5];
+  u32 depth, cause, region, moved, tid, seat, unused[4];
   struct call calls[DEPTH];
 };
 
@@ -275,6 +275,7 @@ static __always_inline struct thread *make_thread(u32 tid)
       return 0;
     thread->asleep_ns = 0;
     thread->depth = thread->cause = thread->region = thread->moved = 0;
+    thread->seat = seat;
     thread->tid = tid;
     return thread;
   }
@@ -565,8 +566,9 @@ static __always_inline void name_object(struct names *names, u64 kind, u64 objec
   }
 }
 
-static __always_inline void share_out(struct call *call, struct done *done, struct event *event);
+static __always_inline void share_out(struct call *waits, struct done *done, struct event *event);
 
+/* `waits` is what the thread's seat still has of the call. */
 static __always_inline void emit(u32 slot, struct counts *mine, struct call *call, struct done *done,
                                  struct names *names, u32 dev, struct call *waits)
 {
@@ -810,7 +812,7 @@ static __always_inline void settle(struct thread *thread, struct done *done)
     call->doubted_ns = ~0ULL >> 1;
   }
   thread->moved = 0;
-  /* Of an inner call there may be a region around it; that its cause is another one means a missed return of a sleep. */
+  /* Around an inner call there may be a region; another cause than its own means that the return of a sleep was missed. */
   next = place ? thread->region : 0;
   if (thread->cause && thread->cause != next)
     change(thread, next, 0);
@@ -830,31 +832,31 @@ static __always_inline u64 lesser(u64 a, u64 b)
 }
 
 /* Fills in the shares of the latency, in 65536ths: what is left is the CPU's. */
-static __always_inline void share_out(struct call *call, struct done *done, struct event *event)
+static __always_inline void share_out(struct call *waits, struct done *done, struct event *event)
 {
   u64 away = 0, queued = 0, rest = done->latency_ns, whole = done->latency_ns + 1, ns, other;
   u16 *shares = (u16 *)event->waits;
   u32 zero = 0;
   struct settings *set = settings.lookup(&zero);
   read_clocks(&away, &queued);
-  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ call->away_ns) & 1) && set && !set->blind;
-  away = away_between(call->away_ns, away);
-  queued -= call->queued_ns;
+  event->known = PARAMETER(CLOCKS) != CLOCKS_NONE && away >> 1 && !((away ^ waits->away_ns) & 1) && set && !set->blind;
+  away = away_between(waits->away_ns, away);
+  queued -= waits->queued_ns;
 #pragma unroll
   for (u32 i = 0; i < CAUSES; i++) {
-    ns = call->waited ? lesser(call->spent_ns[i], rest) : 0;
+    ns = waits->waited ? lesser(waits->spent_ns[i], rest) : 0;
     rest -= ns;
     shares[i] = (ns << 16) / whole;
   }
-  if (call->waited)
-    queued -= lesser(call->doubted_ns, queued);
+  if (waits->waited)
+    queued -= lesser(waits->doubted_ns, queued);
   queued = lesser(queued, rest);
   other = done->latency_ns - rest + queued;
   rest -= queued;
   other = away > other ? lesser(away - other, rest) : 0;
   shares[CAUSES] = (queued << 16) / whole;
   shares[CAUSES + 1] = (other << 16) / whole;
-  event->slept_in = call->waited ? call->slept_in : 0;
+  event->slept_in = waits->waited ? waits->slept_in : 0;
 }
 
 /*
@@ -1220,36 +1222,36 @@ int leave(void *ctx)
   u32 dev = 0, slot = PARAMETER(SLOT);
   struct counts *mine = counts_of(slot);
   struct thread *thread;
-  struct call copy, *call = &copy, *stored;
+  struct call call, *stored;
   if (!mine || !(thread = returning(slot, mine)))
     return 0;
+  /* A copy: with a pointer into the seat the verifier goes through all that follows twice. */
   stored = CALL_AT(thread, thread->depth - 1);
-  call->ts_ns = stored->ts_ns;
-  call->object = stored->object;
-  call->offset = stored->offset;
-  call->size = stored->size;
-  call->extra = stored->extra;
+  call.ts_ns = stored->ts_ns;
+  call.object = stored->object;
+  call.offset = stored->offset;
+  call.size = stored->size;
+  call.extra = stored->extra;
   done.ts_ns = bpf_ktime_get_ns();
-  done.latency_ns = done.ts_ns - call->ts_ns;
-  /* What is known of the call stays where it is until the thread is in another one. */
+  done.latency_ns = done.ts_ns - call.ts_ns;
   settle(thread, &done);
-  finish(ctx, call, &done);
-  object = object_again(ctx, call);
+  finish(ctx, &call, &done);
+  object = object_again(ctx, &call);
   if (kind == OBJECT_ANY)
-    kind = KIND_OF(call->object);
+    kind = KIND_OF(call.object);
   if (!judge(slot, mine, PARAMETER(TYPED), kind, object, &done, &dev))
     return 0;
   /* The position after the call, less the bytes moved: right also where O_APPEND moved it inside the call. */
   if (PARAMETER(EXTENT) == EXTENT_ITER && done.result > 0)
-    call->offset = word(call->extra + KIOCB_POS) - done.result;
+    call.offset = word(call.extra + KIOCB_POS) - done.result;
   if (PARAMETER(SECOND))
-    names.target = target_of(PARAMETER(SECOND), call->extra);
+    names.target = target_of(PARAMETER(SECOND), call.extra);
   name_object(&names, kind, object);
   names.flags |= PARAMETER(FLAGS);
   /* Length 0 of a clone is all the rest, as the whole file of an fsync. */
-  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call->size)
+  if ((PARAMETER(EXTENT) == EXTENT_RANGE || PARAMETER(EXTENT) == EXTENT_COPY) && !call.size)
     names.flags |= EVENT_ALL_SIZE;
-  emit(slot, mine, call, &done, &names, dev, CALL_AT(thread, thread->depth));
+  emit(slot, mine, &call, &done, &names, dev, CALL_AT(thread, thread->depth));
   return 0;
 }
 
@@ -1319,21 +1321,13 @@ int moved(u64 *ctx)
  */
 int ended(u64 *ctx)
 {
-  u32 tid = half(ctx[0] + TASK_TID);
-#pragma clang loop unroll(disable)
-  for (u32 i = 0; i < SEAT_TRIES; i++) {
-    u32 seat = seat_of(tid, i);
-    struct thread *thread = seats.lookup(&seat);
-    if (!thread || !thread->tid)
-      return 0;
-    if (thread->tid != tid)
-      continue;
-    if (!thread->depth) {
-      thread->tid = FREED;
-      seats_taken.delete(&seat);
-    }
+  struct thread *thread = thread_of(half(ctx[0] + TASK_TID));
+  u32 seat;
+  if (!thread || thread->depth)
     return 0;
-  }
+  seat = thread->seat;
+  thread->tid = FREED;
+  seats_taken.delete(&seat);
   return 0;
 }
 

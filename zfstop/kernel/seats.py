@@ -6,12 +6,12 @@ missed, and such as ended while they were still in ZFS.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 
 from zfstop.kernel import bpf
 from zfstop.kernel.decoders import CAUSES
+from zfstop.kernel.maps import mapped
 
 _NUMBER = struct.Struct("=I")
 #: struct thread of program.c: when it became idle, since when it sleeps, in how many calls it is, for which cause, and
@@ -20,6 +20,7 @@ THREAD = struct.Struct("=Q16xQ24xII8xI20x")
 CALL = struct.Struct(f"=Q40xQII24x{len(CAUSES)}Q")
 DEPTH = 4
 SEAT_BYTES = THREAD.size + DEPTH * CALL.size
+#: Of the two that are written.
 _DEPTH_AT, _TID_AT = 56, 72
 _FREED = 0xFFFFFFFF
 _BATCH = 512
@@ -31,8 +32,7 @@ class Seats:
     def __init__(self, seats: int, taken: int) -> None:
         """Descriptors of the array and of the hash map of its places that are taken."""
         self._taken = taken
-        size = bpf.map_shape(seats)[3] * SEAT_BYTES
-        self._map = mmap.mmap(seats, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
+        self._map = mapped(seats, writable=True)
 
     def close(self) -> None:
         """Unmap."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
-
 from zfstop.kernel import bpf
-from zfstop.kernel.maps import possible_cpus
+from zfstop.kernel.maps import mapped, possible_cpus
 from zfstop.model.events import TALLY_KEY_STRUCT, TALLY_SLICES, TALLY_STRUCT
 from zfstop.model.history import Tally
 
@@ -27,8 +25,7 @@ class Tallies:
         """Descriptors of the two maps. An entry is where its name is (TALLY_KEY), which is never 0."""
         self._values = values
         self._size = TALLY_STRUCT.size * possible_cpus()
-        size = bpf.map_shape(names)[3] * TALLY_KEY_STRUCT.size
-        self._map = mmap.mmap(names, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE, prot=mmap.PROT_READ)
+        self._map = mapped(names)
         self._names = b""
         self._places: dict[int, tuple[int, int, int]] = {}
         self._seen: dict[int, bytes] = {}

@@ -39,11 +39,11 @@ class Waits(NamedTuple):
     @property
     def main(self) -> tuple[str, float] | None:
         """(cause with the largest share, that share from 0 to 1); None where there is no time at all."""
-        total = self.total
+        total = sum(self)
         if total <= 0:
             return None
-        largest = max(range(len(self)), key=self.__getitem__)
-        return self._fields[largest], self[largest] / total
+        largest = max(self)
+        return self._fields[self.index(largest)], largest / total
 
 
 CAUSES = Waits._fields

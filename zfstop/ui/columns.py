@@ -135,24 +135,14 @@ def _by_key(of: Callable[[Key], Any]) -> Order:
     return lambda row: row.distinct(of)
 
 
-def _main(row: Row) -> tuple[int, float] | None:
-    """Place of the cause with the largest share, and that share, as Waits.main has them; in the fewest steps."""
-    waits = row.waits
-    total = sum(waits) if waits is not None else 0
-    if waits is None or total <= 0:
-        return None
-    largest = max(waits)
-    return waits.index(largest), largest / total
-
-
 def _by_cause(row: Row) -> tuple[float, ...]:
     """Those of one cause together, of the causes in their order (disk first when descending); then by their share."""
-    main = _main(row)
-    return (-len(CAUSES), 0.0) if main is None else (-main[0], main[1])
+    main = row.waits.main if row.waits is not None else None
+    return (-len(CAUSES), 0.0) if main is None else (-CAUSES.index(main[0]), main[1])
 
 
 def _main_share(row: Row) -> tuple[float, ...]:
-    main = _main(row)
+    main = row.waits.main if row.waits is not None else None
     return (0.0,) if main is None else (main[1],)
 
 
