@@ -68,12 +68,12 @@ struct call {
 
 /*
  * A thread that has called ZFS: the calls it is in, the innermost last. It keeps its `seat` when they have returned
- * (`left_ns` is when it became idle), until it has ended (`ended`, and user space). While the thread waits, it does so
- * for `cause` (one more than its number, or UNKNOWN) in the function at `where`, since `since_ns`; `mark_away` and
- * `mark_queued` are its clocks at the last change, `region` the cause around the sleep, and `moved` tells that its run
- * queue clock is wrong since the last change (see `moved`). `asleep_ns` and `asleep_in` are when and where it fell asleep
- * for no known cause, while somebody asks (see `switched`). `tid` is whose seat it is: 0 before the first, FREED after
- * one that has ended. A whole number of cache lines, so that threads on different CPUs share none.
+ * (`left_ns` is when it became idle), until it has ended (`ended`, and user space). While the thread waits, it does
+ * so for `cause` (one more than its number, or UNKNOWN) in the function at `where`, since `since_ns`; `mark_away` and
+ * `mark_queued` are its clocks at the last change, `region` the cause around the sleep, and `moved` tells that its
+ * run queue clock is wrong since the last change (see `moved`). `asleep_ns` and `asleep_in` are when and where it
+ * fell asleep for no known cause, while somebody asks (see `switched`). `tid` is whose seat it is: 0 before the
+ * first, FREED after one that has ended. A whole number of cache lines, so that threads on different CPUs share none.
  */
 struct thread {
   u64 left_ns, mark_away, mark_queued, since_ns, where, asleep_ns, asleep_in;
@@ -812,7 +812,7 @@ static __always_inline void settle(struct thread *thread, struct done *done)
     call->doubted_ns = ~0ULL >> 1;
   }
   thread->moved = 0;
-  /* Around an inner call there may be a region; another cause than its own means that the return of a sleep was missed. */
+  /* Around an inner call there may be a region; that the cause is another one means a missed return of a sleep. */
   next = place ? thread->region : 0;
   if (thread->cause && thread->cause != next)
     change(thread, next, 0);
