@@ -14,6 +14,7 @@ from zfstop import __version__
 _UP = "\x1b[?1049h\x1b[2J\x1b[H"
 _AWAY = "\x1b[?1049l"
 #: What is left alone is what somebody else has asked for, or that the signal is ignored.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -21,18 +22,14 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 def curtain() -> Iterator[None]:
     """Up while something is made that takes the terminal over afterwards, and gives it back; away if that fails.
 
-    A signal ends it by way of what gives the terminal back, also one that came where Python lets no exception through.
+    A signal meanwhile is noted and obeyed at the end: modules that are being imported make something else of what is
+    raised within them, or nothing.
     """
     came: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        raise SystemExit(128 + number)
-
-    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    ours = {number: handler for number, handler in ours.items() if handler in _DEFAULTS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    ours = [number for number in _SIGNALS if before[number] in _DEFAULTS]
     for number in ours:
-        signal.signal(number, end)
+        signal.signal(number, lambda number, frame: came.append(number))
     try:
         _write(f"{_UP} zfstop {__version__}  starting\r\n")
         yield
@@ -42,9 +39,14 @@ def curtain() -> Iterator[None]:
         _write(_AWAY)
         raise
     finally:
-        # Of the others the screen has handlers of its own, later.
-        if signal.SIGINT in ours:
-            signal.signal(signal.SIGINT, ours[signal.SIGINT])
+        # The screen has handlers of its own from its first frame on.
+        for number in ours:
+            signal.signal(number, before[number] if number == signal.SIGINT else _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """By way of what gives the terminal back."""
+    raise SystemExit(128 + number)
 
 
 def _write(text: str) -> None:

@@ -95,7 +95,7 @@ def test_a_closed_terminal_ends_it_even_when_sighup_is_ignored(ignored: bool) ->
     assert child.status(reading=False) == 128 + signal.SIGHUP
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_it_and_the_terminal_is_left_as_it_was(number: signal.Signals) -> None:
     child = Child()
     before = termios.tcgetattr(child.master)
@@ -113,6 +113,16 @@ def test_q_and_ctrl_c_quit(keys: bytes) -> None:
     child.read_until(b"postgres")
     os.write(child.master, keys)
     assert child.status(reading=True) == 0
+
+
+#: Its first line is followed by a signal at once.
+_SIGNALLED = """
+import os, sys
+from zfstop import cli, curtain
+write = curtain._write
+curtain._write = lambda text: (write(text), "starting" in text and os.kill(os.getpid(), {number}))
+sys.exit(cli.main(["--demo", "--no-config"]))
+"""
 
 
 def begun(*words: str) -> Child:
@@ -135,9 +145,9 @@ def test_the_first_line_is_there_before_anything_else_and_the_screen_takes_its_p
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_before_the_screen_is_there_gives_the_terminal_back(number: signal.Signals) -> None:
-    child = begun("--demo", "--no-config")
-    os.kill(child.pid, number)
+    child = Child(program=_SIGNALLED.format(number=int(number)))
     assert child.status(reading=True) == 128 + number
+    assert b"starting" in child.output
     assert child.output.count(b"\x1b[?1049l") == 1
     assert b"Traceback" not in child.output
 

@@ -63,6 +63,7 @@ LOOK_EVERY_S = 0.25
 #: When a frame that was not enough is followed by the next.
 _SOON_S = 0.01
 _NEVER = 1 << 30
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 #: So many objects more, and the young ones are looked through, so often, and those a little older: by Python's own
 #: numbers that was a tenth of a refresh. With larger ones the older are so many that it is felt under a key.
 _YOUNG, _OLDER = 5_000, 3
@@ -147,7 +148,7 @@ class ZfstopApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to look; end when told to, or when the terminal is gone."""
-        for number in (signal.SIGHUP, signal.SIGTERM):
+        for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self._set_ascii(self.ascii or self._only_ascii)
         if not self._theme_asked:
@@ -183,7 +184,7 @@ class ZfstopApp(App[None]):
     def on_unmount(self) -> None:
         """Signals are no longer ours, nor is the memory."""
         gc.set_threshold(*self._collect_after)
-        for number in (signal.SIGHUP, signal.SIGTERM):
+        for number in _SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def on_resize(self, event: events.Resize) -> None:
