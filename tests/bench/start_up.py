@@ -28,9 +28,8 @@ from pathlib import Path
 
 from zfstop.errors import UserError
 from zfstop.kernel import host
-from zfstop.kernel.resolver import Facts, plan, wanted_symbols
-from zfstop.kernel.source import LiveSource, run_loader
-from zfstop.kernel.symbols import parse
+from zfstop.kernel.resolver import Facts
+from zfstop.kernel.source import LiveSource, Survey, run_loader
 
 ZFSSLOWER = Path("/usr/sbin/zfsslower-bpfcc")
 SYMBOLS = Path(__file__).parents[1] / "unit" / "data" / "kallsyms-trixie.txt"
@@ -96,11 +95,16 @@ def load(facts: Facts) -> Callable[[], dict[str, float]]:
         def stage(text: str) -> None:
             stages.setdefault(text, time.monotonic() - begun)  # a second round compiles everything anew
 
-        chosen = plan(parse(SYMBOLS.read_bytes(), wanted_symbols()), facts)
-        request = LiveSource()._request(chosen, False)
+        source = LiveSource()
         how = "fentry" if facts.module_btf else "kprobe"
         try:
-            run_loader(host.bcc_pythons()[0], request, stage, lambda: False)
+            run_loader(
+                host.bcc_pythons()[0],
+                source._to_compile(False),
+                lambda: source._to_attach(Survey(SYMBOLS.read_bytes(), facts)),
+                stage,
+                lambda: False,
+            )
             ended = f"loader ({how}): attached"
         except UserError as error:
             ended = (

@@ -105,9 +105,7 @@ def test_every_word_is_used_by_a_decoder() -> None:
 def test_the_values_of_a_decoder_are_those_of_its_words(name: str, direct: bool) -> None:
     decoder = DECODERS[name]
     arg = decoder.arg if isinstance(decoder.arg, int) else SEEK_ARG
-    values = parameters(
-        decoder, slot=95, bit=1 << 36, direct=direct, arguments=5, arg=arg, sought=False, clocks=1
-    )
+    values = parameters(decoder, slot=95, bit=1 << 36, direct=direct, arguments=5, arg=arg, sought=False)
     assert set(values) == set(PARAMETERS)
     assert SOURCES[values["source"]] == decoder.source
     assert KINDS[values["kind"]] == decoder.kind
@@ -123,7 +121,7 @@ def test_the_values_of_a_decoder_are_those_of_its_words(name: str, direct: bool)
 
 
 def test_a_znode_is_sought_only_where_its_layout_is_not_known() -> None:
-    common = {"slot": 0, "bit": 1, "direct": True, "arguments": 3, "arg": 0, "clocks": 0}
+    common = {"slot": 0, "bit": 1, "direct": True, "arguments": 3, "arg": 0}
     for name, decoder in DECODERS.items():
         known, sought = (parameters(decoder, **common, sought=sought) for sought in (False, True))  # type: ignore[arg-type]
         if decoder.source == "znode":

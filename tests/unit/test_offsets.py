@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
+import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from zfstop.kernel import decoders
+from zfstop.kernel import decoders, offsets
 from zfstop.kernel.offsets import (
     KERNEL_OFFSETS,
     MODULE_OFFSETS,
     OPTIONAL_OFFSETS,
     Btf,
     Missing,
+    functions_in,
     resolve,
     resolve_known,
 )
@@ -111,6 +117,30 @@ def test_a_function_that_is_not_there_is_missing(btf: Btf) -> None:
         with pytest.raises(Missing, match="zfstop_has_no_such_function"):
             ask("zfstop_has_no_such_function")
     assert btf.function("vfs_read") > 0
+
+
+def test_functions_of_a_whole_btf_have_the_ids_that_libbpf_finds(btf: Btf) -> None:
+    """This kernel's own, taken for that of a module without anything before it."""
+    found = functions_in(Path("/sys/kernel/btf/vmlinux").read_bytes(), 1, 0)
+    assert len(found) > 10_000
+    for name in sorted(found)[:: len(found) // 50]:
+        assert found[name] == btf.function(name.decode())
+
+
+def test_a_function_is_known_by_its_id_only_where_that_is_its_own(btf: Btf) -> None:
+    right, wrong = btf.function("vfs_read"), btf.function("vfs_fsync_range")
+    for claimed in (right, wrong, 0, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(btf, "_functions", {b"vfs_read": claimed})
+            assert btf.function("vfs_read") == right
+
+
+@given(st.binary(max_size=200), st.integers(0, 300))
+def test_no_bytes_are_taken_for_types_for_ever(body: bytes, strings: int) -> None:
+    head = offsets._HEADER.pack(0xEB9F, 1, 0, 24, 0, len(body), 0, len(body))
+    for data in (body, head + body):
+        with contextlib.suppress(struct.error, IndexError, ValueError):
+            assert all(1 <= number <= len(body) for number in functions_in(data, 1, strings).values())
 
 
 def test_a_module_without_types_is_missing(btf: Btf) -> None:

@@ -23,9 +23,8 @@ from data.fake_zfs import open_source, why_not
 from zfstop.errors import Exit, UserError
 from zfstop.kernel import host, source
 from zfstop.kernel.decoders import MARK, PARAMETERS
-from zfstop.kernel.resolver import Facts, plan, wanted_symbols
-from zfstop.kernel.source import LiveSource, run_loader
-from zfstop.kernel.symbols import parse
+from zfstop.kernel.resolver import Facts
+from zfstop.kernel.source import LiveSource, Survey, run_loader
 from zfstop.model.state import Attached, ProbeReport, Rejected
 from zfstop.zfs.operations import BY_NAME, mask_of
 
@@ -59,7 +58,7 @@ def load(
     stage: Callable[[str], None] = lambda text: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Any:
-    return run_loader(python, {"probes": []}, stage, stopping)
+    return run_loader(python, {"headers": False}, lambda: {"probes": []}, stage, stopping)
 
 
 def failure(python: str) -> UserError:
@@ -73,6 +72,7 @@ def failure(python: str) -> UserError:
 def test_stages_and_the_answer_come_through_with_their_descriptors(stub: Callable[[str], str]) -> None:
     said: list[str] = []
     python = stub(
+        "assert json.loads(channel.recv(1 << 20)) == {'headers': False}\n"
         "assert json.loads(channel.recv(1 << 20)) == {'probes': []}\n"
         "send(stage='reading')\nsend(stage='compiling')\n"
         "import array\n"
@@ -171,11 +171,10 @@ def test_the_first_python_that_has_bcc_decides(
         return {}, []
 
     monkeypatch.setattr(source, "run_loader", answer)
-    chosen = plan(parse(TRIXIE, wanted_symbols()), Facts())
-    opened = LiveSource()
-    assert opened._load(["first", "third"], chosen, False, print) == ({}, [])
+    opened, survey = LiveSource(), lambda: Survey(TRIXIE, Facts())
+    assert opened._load(["first", "third"], False, survey, print) == ({}, [])
     with pytest.raises(UserError, match="second"):
-        opened._load(["first", "second", "third"], chosen, False, print)
+        opened._load(["first", "second", "third"], False, survey, print)
     assert asked == ["first", "third", "first", "second"]
 
 
@@ -183,8 +182,9 @@ def test_the_first_python_that_has_bcc_decides(
 
 
 def request(**changes: Any) -> dict[str, Any]:
-    """The real request for trixie's symbols, with its first probe changed."""
-    found = LiveSource()._request(plan(parse(TRIXIE, wanted_symbols()), Facts(module_btf=True)), False)
+    """Both real requests for trixie's symbols, with the first probe changed."""
+    opened = LiveSource()
+    found = opened._to_compile(False) | opened._to_attach(Survey(TRIXIE, Facts(module_btf=True)))
     found["probes"][0] |= changes
     return found
 
@@ -229,8 +229,8 @@ def test_a_size_that_is_no_number_is_refused(loader: Any, size: Any) -> None:
 def test_a_parameter_that_is_no_number_is_refused(loader: Any, field: str) -> None:
     attacher = loader.Attacher({"entry": PARAMETER_LOADS, "leave": PARAMETER_LOADS}, loader.Types({}))
     probe = request(**{field: "0"})["probes"][0] | {"kind": "kprobe"}
-    with pytest.raises(TypeError):
-        attacher._load(probe, "entry", False, attacher._parameters(probe))
+    with pytest.raises(TypeError, match="str"):
+        attacher._order(probe, attacher._pair(probe)[0], "none")
 
 
 @pytest.mark.parametrize("refusals", range(4))
@@ -241,6 +241,7 @@ def test_a_function_that_cannot_be_had_takes_no_waits_from_the_others(
     attacher = loader.Attacher({"entry": PARAMETER_LOADS, "leave": PARAMETER_LOADS}, loader.Types({}))
     attacher._clocks = ["direct", "call", "none"]
     probe = request()["probes"][0] | {"kind": "kprobe"}
+    side = attacher._pair(probe)[0]
     answers = iter([OSError(errno.ENOENT, "no such function")] * refusals + [7])
 
     def load(*_: object) -> int:
@@ -252,10 +253,10 @@ def test_a_function_that_cannot_be_had_takes_no_waits_from_the_others(
     monkeypatch.setattr(loader, "_loaded", load)
     if refusals == 3:
         with pytest.raises(OSError, match="no such function"):
-            attacher._load(probe, "entry", False, attacher._parameters(probe), "name")
+            attacher._load(probe, side)
         assert attacher._clocks == ["direct", "call", "none"]
     else:
-        assert attacher._load(probe, "entry", False, attacher._parameters(probe), "name") == 7
+        assert attacher._load(probe, side) == 7
         assert attacher._clocks == ["direct", "call", "none"][refusals:]
 
 
@@ -273,7 +274,7 @@ def test_filters_are_no_part_of_what_the_loader_is_asked() -> None:
 def test_what_is_not_wanted_is_loaded_but_not_attached(names: tuple[str, ...]) -> None:
     opened = LiveSource()
     opened._operations = mask_of(frozenset(names))
-    asked = opened._request(plan(parse(TRIXIE, wanted_symbols()), Facts()), False)
+    asked = opened._to_attach(Survey(TRIXIE, Facts()))
     assert {probe["op"] for probe in asked["probes"] if probe["attach"]} == set(names) & {
         probe["op"] for probe in asked["probes"]
     }
@@ -343,10 +344,16 @@ def test_what_is_switched_is_what_is_wanted_and_what_fails_is_told_as_long_as_it
 def test_where_nothing_can_be_attached_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """No ZFS here: compiled and loaded, but there is nothing of that name to attach to."""
     monkeypatch.setenv("ZFSTOP_CACHE", "")
-    chosen = plan(parse(b"0 t zpl_open\t[zfs]\n", wanted_symbols()), Facts())
+    survey, opened = Survey(b"0 t zpl_open\t[zfs]\n", Facts()), LiveSource()
     said: list[str] = []
     with pytest.raises(UserError) as caught:
-        run_loader(host.bcc_pythons()[0], LiveSource()._request(chosen, False), said.append, lambda: False)
+        run_loader(
+            host.bcc_pythons()[0],
+            opened._to_compile(False),
+            lambda: opened._to_attach(survey),
+            said.append,
+            lambda: False,
+        )
     assert caught.value.status == Exit.NO_PROBE
     assert "zpl_open" in caught.value.detail
     assert said == ["reading kernel types", "compiling the probes", "attaching the probes"]
@@ -360,7 +367,7 @@ def test_the_wrong_bcc_is_told_from_the_right_one(tmp_path: Path) -> None:
     python.write_text(f'#!/bin/sh\nshift 2\nPYTHONPATH={tmp_path}/fake exec {sys.executable} -B "$@"\n')
     python.chmod(0o755)
     with pytest.raises(UserError) as caught:
-        run_loader(str(python), request() | {"headers": True}, print, lambda: False)
+        run_loader(str(python), request() | {"headers": True}, request, print, lambda: False)
     assert caught.value.status == Exit.NO_BCC
     assert "not the BPF Compiler Collection" in caught.value.sentence
     assert "pip uninstall bcc" in caught.value.remedy

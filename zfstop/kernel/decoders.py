@@ -8,6 +8,7 @@ new kind, a row here. Standard library only: the loader runs under another Pytho
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 #: Upper half of the constant that stands for a parameter; its lower half is the place in PARAMETERS.
@@ -127,9 +128,11 @@ def parameters(
     arguments: int,
     arg: int,
     sought: bool,
-    clocks: int,
 ) -> dict[str, int]:
-    """Parameter -> value. ``arg`` is where the object is; ``sought`` that the layout of a znode is not known."""
+    """Parameter -> value. ``arg`` is where the object is; ``sought`` that the layout of a znode is not known.
+
+    "clocks" is left at "none": which way works is found out while loading.
+    """
     source = "sought" if sought and decoder.source == "znode" else decoder.source
     return {
         "slot": slot,
@@ -145,15 +148,15 @@ def parameters(
         "second": SECONDS.index(decoder.second),
         "variant": VARIANTS.index(decoder.variant),
         "flags": decoder.flags,
-        "clocks": clocks,
+        "clocks": 0,
         "cause": 0,
     }
 
 
-def wait_parameters(cause: str, clocks: int) -> dict[str, int]:
+def wait_parameters(cause: str) -> dict[str, int]:
     """The same for the programs around a sleep; ``cause`` is empty where the caller's code tells."""
     values = dict.fromkeys(PARAMETERS, 0)
-    return values | {"cause": CAUSES.index(cause) + 1 if cause else 0, "clocks": clocks}
+    return values | {"cause": CAUSES.index(cause) + 1 if cause else 0}
 
 
 def c_text() -> str:
@@ -179,10 +182,19 @@ def c_text() -> str:
 def specialise(code: bytes, values: dict[str, int]) -> bytes:
     """A copy of the instructions with the values of the parameters in place of their constants."""
     patched = bytearray(code)
-    for at in range(0, len(code) - 15, 8):
-        wide = code[at] == 0x18 and code[at + 1] >> 4 == 0
-        if wide and int.from_bytes(code[at + 12 : at + 16], "little") == MARK:
-            value = values[PARAMETERS[int.from_bytes(code[at + 4 : at + 8], "little")]]
-            patched[at + 4 : at + 8] = (value & 0xFFFFFFFF).to_bytes(4, "little")
-            patched[at + 12 : at + 16] = (value >> 32).to_bytes(4, "little")
+    for at in _constants(code):
+        value = values[PARAMETERS[int.from_bytes(code[at + 4 : at + 8], "little")]]
+        patched[at + 4 : at + 8] = (value & 0xFFFFFFFF).to_bytes(4, "little")
+        patched[at + 12 : at + 16] = (value >> 32).to_bytes(4, "little")
     return bytes(patched)
+
+
+def _constants(code: bytes) -> Iterator[int]:
+    """Where a parameter's constant is loaded: two instructions of eight bytes, the mark at the end of the second."""
+    mark = MARK.to_bytes(4, "little")
+    found = code.find(mark, 12)
+    while found >= 0:
+        at = found - 12
+        if at % 8 == 0 and code[at] == 0x18 and code[at + 1] >> 4 == 0:
+            yield at
+        found = code.find(mark, found + 1)

@@ -1,12 +1,12 @@
 """Compile, load, attach, hand over, exit. Run as ``PYTHON -I loader.py SOCKET_FD``; nothing imports it.
 
-It runs under the Python that has bcc and needs nothing else. It reads one JSON request from the socket, reports
+It runs under the Python that has bcc and needs nothing else. It reads two JSON requests from the socket, reports
 its stages as JSON messages, and sends the descriptors of maps, programs and links before the last one. When it
 exits, the receiver's copies keep everything alive; when the receiver dies, the kernel drops all of it.
 
-Request: {"probes": [{"slot", "op", "bit", "tier", "symbol", "decoder", "hook", "kinds", "attach"}],
-          "waits": [{"symbol", "module", "cause", "kinds"}], "structs": C text, "sizes": {MACRO: int},
-          "headers": bool, "owner": [tracefs, group, pipe] or null}
+Requests: {"structs": C text, "sizes": {MACRO: int}, "headers": bool, "owner": [tracefs, group, pipe] or null}, then
+          {"probes": [{"slot", "op", "bit", "tier", "symbol", "decoder", "hook", "kinds", "attach"}],
+           "waits": [{"symbol", "module", "cause", "kinds"}]}, which takes the other side longer to find out
 Messages: {"stage": text}, {"descriptors": count} with so many, then {"done": {...}} or {"error": {"kind", "text"}}.
 """
 
@@ -84,6 +84,7 @@ def _sibling(name: str) -> ModuleType:
     return module
 
 
+ahead = _sibling("ahead")
 bpf = _sibling("bpf")
 compiled = _sibling("compiled")
 decoders = _sibling("decoders")
@@ -98,7 +99,7 @@ class Channel:
         self._socket = socket.socket(fileno=fd)
 
     def request(self) -> dict[str, Any]:
-        """The one request."""
+        """The next request."""
         result: dict[str, Any] = json.loads(self._socket.recv(1 << 20))
         return result
 
@@ -216,6 +217,17 @@ def _program_text(request: dict[str, Any], types: Types) -> str:
     return "\n".join([*head, body])
 
 
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One program of a pair: which text, for a return or an entry, how it is attached, its name, its parameters."""
+
+    text: str
+    returns: bool
+    kind: str
+    name: str
+    values: dict[str, int]
+
+
 class Attacher:
     """Loads and attaches the pair of programs for one function after the other."""
 
@@ -226,6 +238,7 @@ class Attacher:
         known = all(macro in types.macros for macro in offsets.SCHEDULER_OFFSETS)
         #: How the scheduler's figures are read here; the next is tried where the verifier refuses one.
         self._clocks = ["direct", "call", "none"] if known else ["none"]
+        self._ahead: Any = None
 
     @property
     def tells_waits(self) -> bool:
@@ -234,6 +247,26 @@ class Attacher:
 
     def attach(self, probe: dict[str, Any]) -> dict[str, Any] | str:
         """What works, with its descriptors, or why nothing did."""
+        return self._attach_first_kind(probe, self._pair)
+
+    def attach_wait(self, probe: dict[str, Any]) -> dict[str, Any] | str:
+        """The programs around a function in which threads sleep, as ``attach``."""
+        return self._attach_first_kind(probe, self._around)
+
+    def load_ahead(self, probes: list[dict[str, Any]], waits: list[dict[str, Any]]) -> None:
+        """Begin to load what will be attached if nothing is refused; once it is known how clocks are read."""
+        if self._ahead:
+            return
+        tiers = {probe["op"]: probe["tier"] for probe in reversed(probes)}
+        best = [(probe, self._pair) for probe in probes if probe["tier"] == tiers[probe["op"]]]
+        orders = []
+        for probe, sides in [*best, *((wait, self._around) for wait in waits if self.tells_waits)]:
+            with contextlib.suppress(offsets.Missing, OSError):
+                made = {**probe, "kind": probe["kinds"][0]}
+                orders += [self._order(made, side, self._clocks[0]) for side in sides(made)]
+        self._ahead = ahead.Ahead(_tried, orders)
+
+    def _attach_first_kind(self, probe: dict[str, Any], sides: Any) -> dict[str, Any] | str:
         reasons: list[str] = []
         for kind in probe["kinds"]:
             made: dict[str, Any] = {
@@ -244,7 +277,7 @@ class Attacher:
                 "refused": "; ".join(reasons),
             }
             try:
-                self._attach_pair(made)
+                self._attach_sides(made, sides(made))
                 return made
             except (OSError, offsets.Missing) as failure:
                 reasons.append(f"{kind}: {_reason(failure)}")
@@ -252,41 +285,33 @@ class Attacher:
                     os.close(fd)
         return "; ".join(reasons)
 
-    def _attach_pair(self, made: dict[str, Any]) -> None:
-        values = self._parameters(made)
-        for side, returns in _PAIR:
-            name = f"zfstop_{made['op'][:6].replace('-', '_')}_{side[0]}"
-            program = self._load(made, side, returns, values, name)
+    def _attach_sides(self, made: dict[str, Any], sides: list[Side]) -> None:
+        for side in sides:
+            program = self._load(made, side)
             made["programs"].append(program)
-            if made["attach"]:
-                made["links"] += self._bind(made, program, made["kind"], returns)
+            if made.get("attach", True):
+                made["links"] += self._bind(made, program, side.kind, side.returns)
+
+    def _pair(self, made: dict[str, Any]) -> list[Side]:
+        values = self._parameters(made)
+        op = made["op"][:6].replace("-", "_")
+        return [
+            Side(text, returns, made["kind"], f"zfstop_{op}_{text[0]}", values) for text, returns in _PAIR
+        ]
+
+    def _around(self, made: dict[str, Any]) -> list[Side]:
+        values = decoders.wait_parameters(made["cause"])
+        # At entry the caller is looked for where a breakpoint finds it.
+        return [
+            Side(text, returns, made["kind"] if returns else "kprobe", f"zfstop_{text}", values)
+            for text, returns in (_REGION if made["cause"] else _SLEEP)
+        ]
 
     def _bind(self, probe: dict[str, Any], program: int, kind: str, returns: bool) -> list[int]:
         if kind == "kprobe":
             links: list[int] = kretprobes.attach(bpf, program, probe["symbol"], returns, self._owner)
             return links
         return [bpf.attach_tracing(program)]
-
-    def attach_wait(self, probe: dict[str, Any]) -> dict[str, Any] | str:
-        """The programs around a function in which threads sleep, as ``attach``."""
-        reasons = []
-        for kind in probe["kinds"]:
-            made: dict[str, Any] = {**probe, "kind": kind, "programs": [], "links": []}
-            try:
-                for side, returns in _REGION if probe["cause"] else _SLEEP:
-                    made["side"] = kind if returns else "kprobe"
-                    values = decoders.wait_parameters(probe["cause"], decoders.CLOCKS.index(self._clocks[0]))
-                    program = self._load(
-                        {**made, "kind": made["side"]}, side, returns, values, f"zfstop_{side}"
-                    )
-                    made["programs"].append(program)
-                    made["links"] += self._bind(made, program, made["side"], returns)
-                return made
-            except (OSError, offsets.Missing) as failure:
-                reasons.append(f"{kind}: {_reason(failure)}")
-                for fd in [*made["programs"], *made["links"]]:
-                    os.close(fd)
-        return "; ".join(reasons)
 
     def attach_ended(self) -> list[int]:
         """Free the seats of threads as they end, where that can be: descriptors to keep."""
@@ -330,24 +355,27 @@ class Attacher:
             arguments=len(arguments or ()),
             arg=_position(decoder.arg, arguments),
             sought="ZNODE_INODE" not in self._types.macros,
-            clocks=decoders.CLOCKS.index(self._clocks[0]),
         )
         return values
 
-    def _load(
-        self, probe: dict[str, Any], side: str, returns: bool, values: dict[str, int], name: str
-    ) -> int:
+    def _order(self, probe: dict[str, Any], side: Side, clocks: str) -> tuple[Any, ...]:
+        """What the kernel is given to load."""
+        values = {**side.values, "clocks": decoders.CLOCKS.index(clocks)}
+        code = decoders.specialise(self._programs[side.text], values)
+        if side.kind == "kprobe":
+            return code, bpf.PROG_TYPE_KPROBE, side.name
+        types, fd = self._types.module(probe["module"])
+        attach_type = bpf.TRACE_FEXIT if side.returns else bpf.TRACE_FENTRY
+        return code, bpf.PROG_TYPE_TRACING, side.name, attach_type, types.function(probe["symbol"]), fd
+
+    def _load(self, probe: dict[str, Any], side: Side) -> int:
         """One program; where the verifier refuses it, with the scheduler's figures read in a more modest way."""
-        how: tuple[Any, ...] = (bpf.PROG_TYPE_KPROBE, name)
-        if probe["kind"] != "kprobe":
-            types, fd = self._types.module(probe["module"])
-            attach_type = bpf.TRACE_FEXIT if returns else bpf.TRACE_FENTRY
-            how = bpf.PROG_TYPE_TRACING, name, attach_type, types.function(probe["symbol"]), fd
         refused: OSError | None = None
         for place, clocks in enumerate(self._clocks):
-            values["clocks"] = decoders.CLOCKS.index(clocks)
+            order = self._order(probe, side, clocks)
             try:
-                program = _loaded(decoders.specialise(self._programs[side], values), *how)
+                program = self._ahead.take(order) if self._ahead else -1
+                program = program if program >= 0 else _loaded(*order)
             except OSError as failure:
                 refused = refused or failure
                 continue
@@ -373,13 +401,18 @@ def _position(arg: int | str, arguments: list[str] | None) -> int:
     raise offsets.Missing(f"none of its arguments is a {arg}")
 
 
-def _loaded(code: bytes, kind: int, name: str, *target: int) -> int:
+def _tried(code: bytes, kind: int, name: str, *target: int) -> int:
     program, _ = bpf.load_program(code, kind, name, *target)
+    return int(program)
+
+
+def _loaded(code: bytes, kind: int, name: str, *target: int) -> int:
+    program = _tried(code, kind, name, *target)
     if program < 0:
         _, log = bpf.load_program(code, kind, name, *target, log=_LOG_BYTES)
         sys.stderr.write(log[-4000:])
         raise OSError(-program, os.strerror(-program) + _last_line(log))
-    return int(program)
+    return program
 
 
 def _last_line(log: str) -> str:
@@ -425,9 +458,10 @@ class Result:
         self.rejected.append({**probe, "reason": reason})
 
 
-def _attach_all(attacher: Attacher, probes: list[dict[str, Any]], result: Result) -> None:
+def _attach_all(attacher: Attacher, probes: list[Any], waits: list[Any], result: Result) -> None:
     """Of each operation the first tier in which anything attaches."""
-    for probe in sorted(probes, key=lambda item: (item["op"], item["tier"])):
+    probes = sorted(probes, key=lambda item: (item["op"], item["tier"]))
+    for probe in probes:
         if result.served(probe):
             result.refuse(probe, _BETTER)
             continue
@@ -436,6 +470,7 @@ def _attach_all(attacher: Attacher, probes: list[dict[str, Any]], result: Result
             result.refuse(probe, outcome)
         else:
             result.attached.append(outcome)
+            attacher.load_ahead(probes, waits)
 
 
 def _attach_waits(attacher: Attacher, waits: list[dict[str, Any]], result: Result) -> None:
@@ -469,18 +504,27 @@ def _nothing(result: Result) -> Failed:
     return Failed("no-probe", "; ".join(f"{item['symbol']}: {item['reason']}" for item in result.rejected))
 
 
+def _attach(channel: Channel, attacher: Attacher, types: Types) -> Result:
+    request, result = channel.request(), Result()
+    probes = _knowable(request["probes"], types, result)
+    if not probes:
+        raise _nothing(result)
+    channel.stage("attaching the probes")
+    _attach_all(attacher, probes, request["waits"], result)
+    if not result.attached:
+        raise _nothing(result)
+    _attach_waits(attacher, request["waits"], result)
+    return result
+
+
 def serve(channel: Channel) -> None:
-    """Answer the one request."""
+    """Answer the requests."""
     request = channel.request()
     channel.stage("reading kernel types")
     try:
         types = _types(request["headers"])
     except offsets.Missing as missing:
         raise Failed("no-btf", str(missing)) from None
-    result = Result()
-    probes = _knowable(request["probes"], types, result)
-    if not probes:
-        raise _nothing(result)
     channel.stage("compiling the probes")
     try:
         made = compiled.obtain(
@@ -488,13 +532,8 @@ def serve(channel: Channel) -> None:
         )
     except compiled.Unusable as failure:
         raise Failed(failure.kind, str(failure)) from None
-    channel.stage("attaching the probes")
     owner = kretprobes.Owner(*request["owner"], 0) if request["owner"] else None
-    attacher = Attacher(made.programs, types, owner)
-    _attach_all(attacher, probes, result)
-    if not result.attached:
-        raise _nothing(result)
-    _attach_waits(attacher, request["waits"], result)
+    result = _attach(channel, Attacher(made.programs, types, owner), types)
     _hand_over(channel, made, result)
 
 

@@ -14,6 +14,17 @@ _POINTER, _STRUCT, _UNION, _FORWARD, _FUNC, _FUNC_PROTO = 2, 4, 5, 7, 12, 13
 _KINDS_WITH_MEMBERS = (_STRUCT, _UNION)
 _MODIFIERS = frozenset({8, 9, 10, 11, 18})  # typedef, volatile, const, restrict, type tag
 
+_PLACE = "/sys/kernel/btf"
+#: magic, version, flags, length of this, and offset and length of types and of names (struct btf_header).
+_HEADER = struct.Struct("=HBBIIIII")
+#: name, info, size or type (struct btf_type).
+_TYPE = struct.Struct("=III")
+#: What follows it, by kind (BTF_KIND_*): so many bytes, and so many for each member.
+_SIZES = (
+    (0, 0), (4, 0), (0, 0), (12, 0), (0, 12), (0, 12), (0, 8), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (0, 8),
+    (4, 0), (0, 12), (0, 0), (4, 0), (0, 0), (0, 12),
+)  # fmt: skip
+
 #: Macro of program.c -> struct and member path.
 KERNEL_OFFSETS = {
     "KIOCB_FILE": ("kiocb", "ki_filp"),
@@ -98,13 +109,32 @@ class Btf:
     def __init__(self) -> None:
         self._lib = _libbpf()
         self._btf = self._checked(self._lib.btf__load_vmlinux_btf(), "the kernel's BTF")
+        #: What was looked for before: libbpf compares one type after the other.
+        self._ids: dict[tuple[str, int], int] = {}
+        self._modules: dict[str, Btf] = {}
+        self._functions: dict[bytes, int] = {}
 
     def of_module(self, module: str) -> Btf:
         """The same with a module's types; the kernel's, which take a while to read, are shared."""
-        split = self._lib.btf__load_module_btf(module.encode(), self._btf)
-        both = Btf.__new__(Btf)
-        both._lib, both._btf = self._lib, self._checked(split, f"BTF of module {module}")
-        return both
+        if module not in self._modules:
+            split = self._lib.btf__load_module_btf(module.encode(), self._btf)
+            both = Btf.__new__(Btf)
+            both._lib, both._btf = self._lib, self._checked(split, f"BTF of module {module}")
+            both._ids, both._modules = {}, {}
+            both._functions = self._functions_of(module)
+            self._modules[module] = both
+        return self._modules[module]
+
+    def _functions_of(self, module: str) -> dict[bytes, int]:
+        """Name -> type id of a module's functions; empty where they have to be looked for one by one."""
+        if not hasattr(self._lib, "btf__type_cnt"):
+            return {}
+        try:
+            with open(f"{_PLACE}/vmlinux", "rb") as kernel, open(f"{_PLACE}/{module}", "rb") as own:
+                strings = _HEADER.unpack(kernel.read(_HEADER.size))[-1]
+                return functions_in(own.read(), self._lib.btf__type_cnt(self._btf), strings)
+        except (OSError, struct.error, IndexError, ValueError):
+            return {}
 
     def _checked(self, pointer: int | None, what: str) -> int:
         # libbpf 0.x returns an errno as pointer, 1.x returns NULL.
@@ -114,11 +144,18 @@ class Btf:
 
     def function(self, name: str) -> int:
         """The type id of a function, for attach_btf_id."""
-        return self._find(name, _FUNC)
+        known = self._functions.get(name.encode())
+        return known if known and self._is_function(known, name) else self._find(name, _FUNC)
+
+    def _is_function(self, type_id: int, name: str) -> bool:
+        address, info, _ = self._type(type_id)
+        at = struct.unpack("=I", ctypes.string_at(address, 4))[0]
+        own: bytes = self._lib.btf__name_by_offset(self._btf, at)
+        return info >> 24 & 0x1F == _FUNC and own == name.encode()
 
     def arguments(self, function: str) -> list[str]:
         """For each argument of a function the name of the struct it points to, "" for anything else."""
-        _, _, prototype = self._type(self._find(function, _FUNC))
+        _, _, prototype = self._type(self.function(function))
         return self._pointees(prototype)
 
     def hook_arguments(self, hook: str) -> list[str]:
@@ -170,7 +207,9 @@ class Btf:
         return offset
 
     def _find(self, name: str, kind: int) -> int:
-        type_id = int(self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind))
+        if (name, kind) not in self._ids:
+            self._ids[name, kind] = int(self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind))
+        type_id = self._ids[name, kind]
         if type_id <= 0:
             raise Missing(f"BTF does not know {name}")
         return type_id
@@ -221,11 +260,33 @@ def _typed(lib: ctypes.CDLL) -> ctypes.CDLL:
         "btf__type_by_id": (pointer, [pointer, number]),
         "btf__name_by_offset": (text, [pointer, number]),
     }
+    if hasattr(lib, "btf__type_cnt"):
+        signatures["btf__type_cnt"] = number, [pointer]
     for name, (result, arguments) in signatures.items():
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments
     lib.libbpf_set_print(None)
     return lib
+
+
+def functions_in(data: bytes, first: int, strings: int) -> dict[bytes, int]:
+    """Name -> type id of the functions in the BTF of a module.
+
+    The kernel's own types have the ids below ``first``, and its ``strings`` bytes of names come before the module's.
+    Raises struct.error, IndexError or ValueError for what is no whole BTF.
+    """
+    _, _, _, head, type_at, type_bytes, name_at, name_bytes = _HEADER.unpack_from(data)
+    names = data[head + name_at : head + name_at + name_bytes]
+    at, end, type_id, found = head + type_at, head + type_at + type_bytes, first, {}
+    while at < end:
+        name, info, _ = _TYPE.unpack_from(data, at)
+        kind = info >> 24 & 0x1F
+        if kind == _FUNC and name >= strings:
+            found.setdefault(names[name - strings : names.index(b"\0", name - strings)], type_id)
+        fixed, member = _SIZES[kind]
+        at += _TYPE.size + fixed + member * (info & 0xFFFF)
+        type_id += 1
+    return found
 
 
 def resolve_known(btf: Btf, wanted: dict[str, tuple[str, str]]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -26,13 +27,13 @@ from zfstop.kernel.in_flight import InFlightCalls
 from zfstop.kernel.maps import Counters, Numbers, SentPaths, Settings, close_all
 from zfstop.kernel.paths import Paths
 from zfstop.kernel.probes import Pair, SleepProbe
-from zfstop.kernel.resolver import Plan, plan, wanted_symbols
+from zfstop.kernel.resolver import Facts, Plan, plan, wanted_symbols
 from zfstop.kernel.ring import Ring
 from zfstop.kernel.seats import Seats
 from zfstop.kernel.sleeps import Sleeps
 from zfstop.kernel.symbols import Code, nearest, parse, scheduler_code
 from zfstop.kernel.tallies import Tallies, capacity
-from zfstop.kernel.waits import PlannedWait, plan_waits, ranges_of, unexplained, wanted_waits, write_ranges
+from zfstop.kernel.waits import plan_waits, ranges_of, unexplained, wanted_waits, write_ranges
 from zfstop.model.events import RECORD_BYTES, TALLY_SLICES, c_structs
 from zfstop.model.history import Tally
 from zfstop.model.state import Attached, Counts, ProbeReport, Rejected
@@ -84,6 +85,20 @@ class Loaded:
         return {slot: pair.programs for slot, pair in self.pairs.items()}
 
 
+class Survey:
+    """What this kernel has, by /proc/kallsyms. Raises UserError if nothing of it can be traced."""
+
+    def __init__(self, text: bytes, facts: Facts) -> None:
+        symbols = parse(text, (*wanted_symbols(), *wanted_waits()))
+        self.chosen = plan(symbols, facts)
+        if not self.chosen.probes:
+            raise _nothing_to_attach(self.chosen)
+        self.waits, self.lacking = plan_waits(symbols, facts)
+        self.code = Code(text)
+        self.ranges = ranges_of(self.code)
+        self.scheduler = scheduler_code(text)
+
+
 class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
@@ -131,41 +146,42 @@ class LiveSource:
         if not (facts.module_btf and facts.kinds[:1] == ("fentry",)):
             with contextlib.suppress(OSError):
                 self._owner = kretprobes.guard()
-        text = host.kallsyms()
-        symbols = parse(text, (*wanted_symbols(), *wanted_waits()))
-        chosen = plan(symbols, facts)
-        if not chosen.probes:
-            raise _nothing_to_attach(chosen)
-        self._code = Code(text)
-        waits, lacking = plan_waits(symbols, facts)
-        loaded = self._load(pythons, chosen, headers, stage, waits)
-        self._take(loaded, chosen, notes)
-        self._take_waits(loaded[0], lacking, text)
+        survey = functools.cache(lambda: Survey(host.kallsyms(), facts))
+        loaded = self._load(pythons, headers, survey, stage)
+        found = survey()
+        self._code = found.code
+        self._take(loaded, found.chosen, notes)
+        self._take_waits(loaded[0], found)
 
     def _load(
-        self,
-        pythons: list[str],
-        chosen: Plan,
-        headers: bool,
-        stage: Callable[[str], None],
-        waits: tuple[PlannedWait, ...] = (),
+        self, pythons: list[str], headers: bool, survey: Callable[[], Survey], stage: Callable[[str], None]
     ) -> tuple[dict[str, Any], list[int]]:
         """The first Python that can import bcc decides."""
         failure = UserError(Exit.NO_BCC, "no Python with bcc", host.bcc_command())
         for python in pythons:
             try:
-                return run_loader(python, self._request(chosen, headers, waits), stage, self._stopping)
+                return run_loader(
+                    python,
+                    self._to_compile(headers),
+                    lambda: self._to_attach(survey()),
+                    stage,
+                    self._stopping,
+                )
             except UserError as error:
                 if error.status != Exit.NO_BCC:
                     raise
                 failure = error
         raise failure
 
-    def _request(self, chosen: Plan, headers: bool, waits: tuple[PlannedWait, ...] = ()) -> dict[str, Any]:
+    def _to_attach(self, survey: Survey) -> dict[str, Any]:
         probes = [
             {"slot": slot, "attach": bool(p.bit & self._operations), **asdict(p)}
-            for slot, p in enumerate(chosen.probes)
+            for slot, p in enumerate(survey.chosen.probes)
         ]
+        return {"probes": probes, "waits": [asdict(wait) for wait in survey.waits]}
+
+    def _to_compile(self, headers: bool) -> dict[str, Any]:
+        """What the loader can begin with: it is the same whatever this kernel has."""
         page = os.sysconf("SC_PAGESIZE")
         sizes = _SIZES | {
             "EVENT_PAGES": self._event_bytes // page,
@@ -176,8 +192,6 @@ class LiveSource:
         }
         owner = self._owner
         return {
-            "probes": probes,
-            "waits": [asdict(wait) for wait in waits],
             "structs": c_structs(),
             "sizes": sizes,
             "headers": headers,
@@ -220,11 +234,10 @@ class LiveSource:
         self._settings = Settings(maps["settings"])
         self._pids, self._devs = Numbers(maps["pids"]), Numbers(maps["devs"])
 
-    def _take_waits(self, done: dict[str, Any], lacking: tuple[Rejected, ...], text: bytes) -> None:
+    def _take_waits(self, done: dict[str, Any], found: Survey) -> None:
         """Tell the program which code sleeps for which cause, and the report what serves the causes."""
         loaded = self.loaded
-        ranges = ranges_of(self._code)
-        write_ranges(loaded.maps["ranges"], ranges, scheduler_code(text))
+        write_ranges(loaded.maps["ranges"], found.ranges, found.scheduler)
         served = tuple(
             Attached(w["cause"] or "sleep", w["symbol"], w["module"], "", _KINDS[w["kind"]])
             for w in done["waits"]
@@ -232,7 +245,7 @@ class LiveSource:
         refused = tuple(
             Rejected(w["cause"] or "sleep", w["symbol"], w["reason"]) for w in done["waits_rejected"]
         )
-        rejected = loaded.report.rejected + lacking + unexplained(ranges) + refused
+        rejected = loaded.report.rejected + found.lacking + unexplained(found.ranges) + refused
         self._loaded = replace(loaded, report=replace(loaded.report, waits=served, rejected=rejected))
 
     @property
@@ -436,26 +449,46 @@ def _nothing_to_attach(chosen: Plan) -> UserError:
 
 
 def run_loader(
-    python: str, request: Mapping[str, Any], stage: Callable[[str], None], stopping: Callable[[], bool]
+    python: str,
+    to_compile: Mapping[str, Any],
+    to_attach: Callable[[], Mapping[str, Any]],
+    stage: Callable[[str], None],
+    stopping: Callable[[], bool],
 ) -> tuple[dict[str, Any], list[int]]:
     """Run the loader; returns its last message and the descriptors. Raises UserError.
 
+    ``to_attach`` is called while the loader begins with what it is to compile.
     What clang, libbcc or the verifier print goes into a temporary file and becomes part of the error.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, tempfile.TemporaryFile() as output:
         with theirs:
             # While the loader lives, what it makes in tracefs has an owner.
-            keep = [request["owner"][2]] if request.get("owner") else []
+            keep = [to_compile["owner"][2]] if to_compile.get("owner") else []
             process = _start(python, theirs.fileno(), output.fileno(), keep)
         try:
-            ours.send(json.dumps(request).encode())
+            _send(ours, to_compile)
+            _send(ours, _or_kill(process, to_attach))
             return _listen(ours, process, stage, stopping)
-        except (_LoaderError, ConnectionError) as failure:
+        except _LoaderError as failure:
             output.seek(0)
             raise _explain(failure, output.read(1 << 16).decode("utf-8", "replace"), python) from None
         finally:
             _end(process)
+
+
+def _send(channel: socket.socket, message: Mapping[str, Any]) -> None:
+    # A loader that has ended already may have said why.
+    with contextlib.suppress(ConnectionError):
+        channel.send(json.dumps(message).encode())
+
+
+def _or_kill(process: subprocess.Popen[bytes], call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    try:
+        return call()
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _start(python: str, channel: int, output: int, keep: list[int]) -> subprocess.Popen[bytes]:
@@ -509,7 +542,8 @@ def _listen(
             data, ancillary, _, _ = channel.recvmsg(
                 1 << 20, socket.CMSG_SPACE(253 * 4), socket.MSG_CMSG_CLOEXEC
             )
-        except TimeoutError:
+        except (TimeoutError, ConnectionResetError):
+            # It ended before it had read everything; what it said comes next.
             continue
         if not data:
             process.wait()
@@ -532,9 +566,7 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return list(fds)
 
 
-def _explain(failure: _LoaderError | ConnectionError, output: str, python: str) -> UserError:
-    if isinstance(failure, ConnectionError):
-        failure = _LoaderError("died", f"{python} ended before it began")
+def _explain(failure: _LoaderError, output: str, python: str) -> UserError:
     text = visible_lines(f"{failure}\n{output}")
     if failure.kind == "no-bcc":
         return host.broken_bcc(python, text)

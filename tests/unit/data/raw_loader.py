@@ -56,16 +56,18 @@ macros: dict[str, int] = {}
 
 
 class Loaded(loader.Attacher):  # type: ignore[misc]
-    def _attach_pair(self, made: dict[str, Any]) -> None:
+    def _attach_sides(self, made: dict[str, Any], sides: Any) -> None:
+        if "decoder" not in made:
+            super()._attach_sides(made, sides)
+            return
         bpf, decoders = loader.bpf, loader.decoders
-        values = self._parameters({**made, "kind": "kprobe"})
-        for side, _ in loader._PAIR:
-            os.close(self._load({**made, "kind": "kprobe"}, side, False, values, "test"))
-        values |= {"direct": 1, "arguments": ARGUMENTS}
-        if values["source"] == decoders.SOURCES.index("znode") and made["decoder"] == "znode_only":
-            values["source"] = decoders.SOURCES.index("sought")
-        for side, _ in loader._PAIR:
-            code = decoders.specialise(self._programs[side], values)
+        for side in self._pair({**made, "kind": "kprobe"}):
+            os.close(self._load(made, side))
+            clocks = decoders.CLOCKS.index(self._clocks[0])
+            values = side.values | {"direct": 1, "arguments": ARGUMENTS, "clocks": clocks}
+            if values["source"] == decoders.SOURCES.index("znode") and made["decoder"] == "znode_only":
+                values["source"] = decoders.SOURCES.index("sought")
+            code = decoders.specialise(self._programs[side.text], values)
             made["programs"].append(loader._loaded(code, bpf.PROG_TYPE_RAW_TRACEPOINT, "test"))
 
     def _bind(self, probe: dict[str, Any], program: int, kind: str, returns: bool) -> list[int]:
@@ -104,7 +106,7 @@ def hand_over(channel: Any, made: Any, result: Any) -> None:
     result.attached.append(spare)
     clocks = decoders.CLOCKS.index("direct")
     for number, cause in enumerate(("zil", "throttle")):
-        values = decoders.wait_parameters(cause, clocks)
+        values = decoders.wait_parameters(cause) | {"clocks": clocks}
         region = [
             loader._loaded(
                 decoders.specialise(made.programs[name], values), loader.bpf.PROG_TYPE_RAW_TRACEPOINT, "test"
