@@ -277,7 +277,8 @@ def functions_in(data: bytes, first: int, strings: int) -> dict[bytes, int]:
     """
     _, _, _, head, type_at, type_bytes, name_at, name_bytes = _HEADER.unpack_from(data)
     names = data[head + name_at : head + name_at + name_bytes]
-    at, end, type_id, found = head + type_at, head + type_at + type_bytes, first, {}
+    found: dict[bytes, int] = {}
+    at, end, type_id = head + type_at, head + type_at + type_bytes, first
     while at < end:
         name, info, _ = _TYPE.unpack_from(data, at)
         kind = info >> 24 & 0x1F
