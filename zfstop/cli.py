@@ -18,6 +18,7 @@ from zfstop.zfs.operations import BY_NAME, CLASSES, DEFAULT_CLASSES, parse_class
 
 if TYPE_CHECKING:
     from zfstop.config.settings import Settings
+    from zfstop.kernel.loading import Loading
     from zfstop.screen import Look
 
 _EPILOG = """\
@@ -307,16 +308,31 @@ def _duration(text: str | None) -> int | None:
         raise UserError(Exit.USAGE, visible(str(error)), "zfstop trace --for 10s") from None
 
 
-def _check_live(controls: Controls) -> None:
-    """What can be known before anything is started, so that the terminal is still as it was."""
+def _begin_live(controls: Controls) -> Loading:
+    """Check what can be known while the terminal is still as it was, and start the loader, which takes long.
+
+    Raises UserError. It ends with this process, at the latest.
+    """
+    from zfstop.kernel import host
+    from zfstop.kernel.loading import Loading
+
+    host.require_privileges()
+    host.require_kernel()
+    host.needs_headers()
+    begun = Loading(host.bcc_pythons()[0])
+    try:
+        _check_controls(controls)
+    except BaseException:
+        begun.close()
+        raise
+    return begun
+
+
+def _check_controls(controls: Controls) -> None:
     from zfstop.collector import check_datasets, check_pids
     from zfstop.kernel import host
     from zfstop.mounts import Mounts, known_datasets
 
-    host.require_privileges()
-    host.require_kernel()
-    host.bcc_pythons()
-    host.needs_headers()
     check_pids(controls.pids)
     if controls.datasets and host.zfs_loaded():
         check_datasets(controls, known_datasets(Mounts()))
@@ -339,19 +355,19 @@ def _trace(arguments: Sequence[str]) -> int:
             "zfstop trace --state --format json",
         )
     _check_output("zfstop trace")
-    _check_live(controls)
+    begun = _begin_live(controls)
     from zfstop.trace import TraceOptions, run_trace
 
-    return run_trace(TraceOptions(controls, args.format, duration, args.count, args.state, limits))
+    return run_trace(TraceOptions(controls, args.format, duration, args.count, args.state, limits), begun)
 
 
 def _record(arguments: Sequence[str]) -> int:
     args = _record_parser().parse_intermixed_args(arguments)
     controls, limits, duration = controls_of(args), limits_of(args), _duration(args.duration)
-    _check_live(controls)
+    begun = _begin_live(controls)
     from zfstop.record import run_record
 
-    return run_record(controls, args.output, duration, visible(args.place), limits)
+    return run_record(controls, args.output, duration, visible(args.place), limits, begun)
 
 
 def _doctor(arguments: Sequence[str]) -> int:
@@ -426,8 +442,7 @@ def _screen(arguments: Sequence[str]) -> int:
 
     if args.demo:
         return run_demo(controls, look)
-    _check_live(controls)
-    return run_live(controls, limits, look)
+    return run_live(controls, limits, look, _begin_live(controls))
 
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

@@ -17,6 +17,7 @@ from zfstop.guard import Guard
 from zfstop.kernel import host
 from zfstop.kernel.accumulate import Accumulator
 from zfstop.kernel.costs import Meter
+from zfstop.kernel.loading import Loading
 from zfstop.kernel.names import Names
 from zfstop.kernel.source import LiveSource, Loaded, pid_room
 from zfstop.model.costs import WAITS, Costs, Usage, Watch
@@ -50,7 +51,7 @@ class Collector:
     ``keep_events`` whole events of every second go into the history, which then must be short: a recording wants
     them, the screen does not. With ``tap`` every event is also put, decoded, into a bounded queue; while that is
     full the collector waits, the ring fills, and the kernel counts what is lost: a slow reader of ``trace`` is never
-    lied to. An ``observer`` adds the state of ZFS to every second.
+    lied to. An ``observer`` adds the state of ZFS to every second. ``begun`` is a loader that was started early.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Collector:
         seconds: int = 1800,
         tap: bool = False,
         observer: Observer | None = None,
+        begun: Loading | None = None,
     ) -> None:
         self._history = History(seconds)
         self._controls = controls
@@ -69,6 +71,7 @@ class Collector:
         self._most_pids = len(controls.pids)
         self._keep = keep_events
         self.observer = observer
+        self._begun = begun
         self._status = Status(Phase.STARTING, "starting")
         self._host = host.describe()
         self._probes = ProbeReport()
@@ -208,6 +211,13 @@ class Collector:
             self._fail(
                 UserError(Exit.INTERNAL, f"the collector stopped: {text}", "report this as a bug of zfstop")
             )
+        finally:
+            self._end_begun()
+
+    def _end_begun(self) -> None:
+        if self._begun is not None:
+            self._begun.close()
+            self._begun = None
 
     def _fail(self, error: UserError) -> None:
         self.error = error
@@ -223,10 +233,13 @@ class Collector:
                 if not pool_imported():
                     self._wait(host.no_pool())
                     continue
-                with contextlib.closing(LiveSource()) as source:
+                begun, self._begun = self._begun, None
+                with contextlib.closing(LiveSource(begun=begun)) as source:
                     self._trace(source, mounts, callers)
 
     def _wait(self, missing: UserError) -> None:
+        # That may take long.
+        self._end_begun()
         self._status = Status(Phase.WAITING, f"{missing.sentence}; waiting for it", missing.problem)
         self._stop.wait(_WAIT_FOR_ZFS_SECONDS)
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from zfstop.collector import Collector
 from zfstop.errors import Exit
 from zfstop.inquiry import Inquiry
+from zfstop.kernel.loading import Loading
 from zfstop.model.relief import Limits
 from zfstop.model.state import Controls, Phase
 from zfstop.observer import Observer
@@ -27,14 +28,21 @@ _TICK_SECONDS = 0.2
 
 
 def run_record(
-    controls: Controls, path: str, for_ns: int | None, place: str, limits: Limits | None = None
+    controls: Controls,
+    path: str,
+    for_ns: int | None,
+    place: str,
+    limits: Limits | None = None,
+    begun: Loading | None = None,
 ) -> int:
     """Record until interrupted or for ``for_ns``; returns the exit status. Raises UserError."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     observer = Observer(Inquiry())
-    collector = Collector(controls, limits, keep_events=KEEP_EVENTS, seconds=KEEP_SECONDS, observer=observer)
+    collector = Collector(
+        controls, limits, keep_events=KEEP_EVENTS, seconds=KEEP_SECONDS, observer=observer, begun=begun
+    )
     collector.start()
     try:
         _wait_until_live(collector, ended)

@@ -28,8 +28,9 @@ from pathlib import Path
 
 from zfstop.errors import UserError
 from zfstop.kernel import host
+from zfstop.kernel.loading import Loading
 from zfstop.kernel.resolver import Facts
-from zfstop.kernel.source import LiveSource, Survey, run_loader
+from zfstop.kernel.source import LiveSource, Survey
 
 ZFSSLOWER = Path("/usr/sbin/zfsslower-bpfcc")
 SYMBOLS = Path(__file__).parents[1] / "unit" / "data" / "kallsyms-trixie.txt"
@@ -98,8 +99,7 @@ def load(facts: Facts) -> Callable[[], dict[str, float]]:
         source = LiveSource()
         how = "fentry" if facts.module_btf else "kprobe"
         try:
-            run_loader(
-                host.bcc_pythons()[0],
+            Loading(host.bcc_pythons()[0]).answer(
                 source._to_compile(False),
                 lambda: source._to_attach(Survey(SYMBOLS.read_bytes(), facts)),
                 stage,

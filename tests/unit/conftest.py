@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from zfstop.kernel import source
+from zfstop.kernel import loading
 from zfstop.model.aggregate import groups_of
 from zfstop.model.events import Event, Key
 from zfstop.model.histogram import bucket_of
@@ -124,7 +124,7 @@ def make() -> Make:
 @pytest.fixture(scope="session")
 def loader() -> Any:
     """The loader as a module: it imports bcc only when it compiles."""
-    spec = importlib.util.spec_from_file_location("loader_under_test", source._LOADER)
+    spec = importlib.util.spec_from_file_location("loader_under_test", loading.LOADER)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

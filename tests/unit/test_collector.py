@@ -78,7 +78,8 @@ class Source:
     opened: list[Source]
     opening: Callable[[Source], None]
 
-    def __init__(self) -> None:
+    def __init__(self, begun: object = None) -> None:
+        self.begun = begun
         self.paths = Paths(lambda ids: None, 100)
         self.paths.add(PATH_STRUCT.pack(1, 2, 0) + b"f\0")
         self.loaded = SimpleNamespace(slots={0: PROBE}, report=ProbeReport((PROBE,)), programs={0: (41, 42)})
@@ -488,6 +489,36 @@ def test_it_waits_for_the_module_and_attaches_when_it_comes(machine: Machine) ->
     assert not Source.opened
     machine.identity = 5
     until(lambda: collector.status().phase is Phase.LIVE)
+
+
+class Begun:
+    """Stands for a loader that waits."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_loader_that_was_started_early_is_for_the_first_time_only(machine: Machine) -> None:
+    begun: Any = Begun()
+    collector, source = machine.live(begun=begun)
+    machine.identity = 2
+    until(lambda: len(Source.opened) == 2)
+    assert (source.begun, Source.opened[-1].begun) == (begun, None)
+    collector.stop()
+    assert not begun.closed, "that is for the source to do"
+
+
+def test_a_loader_that_was_started_early_does_not_wait_with_it(machine: Machine) -> None:
+    begun: Any = Begun()
+    machine.identity = None
+    collector = machine.start(begun=begun)
+    until(lambda: collector.status().phase is Phase.WAITING)
+    assert begun.closed == 1
+    machine.identity = 1
+    until(lambda: collector.status().phase is Phase.LIVE)
+    assert Source.opened[-1].begun is None
 
 
 def test_a_reloaded_module_is_attached_anew_and_the_past_stays(machine: Machine) -> None:

@@ -21,10 +21,11 @@ import pytest
 from data.fake_zfs import open_source, why_not
 
 from zfstop.errors import Exit, UserError
-from zfstop.kernel import host, source
+from zfstop.kernel import host, loading, source
 from zfstop.kernel.decoders import MARK, PARAMETERS
+from zfstop.kernel.loading import LOADER, Loading
 from zfstop.kernel.resolver import Facts
-from zfstop.kernel.source import LiveSource, Survey, run_loader
+from zfstop.kernel.source import LiveSource, Survey
 from zfstop.model.state import Attached, ProbeReport, Rejected
 from zfstop.zfs.operations import BY_NAME, mask_of
 
@@ -58,7 +59,7 @@ def load(
     stage: Callable[[str], None] = lambda text: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Any:
-    return run_loader(python, {"headers": False}, lambda: {"probes": []}, stage, stopping)
+    return Loading(python).answer({"headers": False}, lambda: {"probes": []}, stage, stopping)
 
 
 def failure(python: str) -> UserError:
@@ -130,14 +131,14 @@ def test_a_loader_that_dies_is_a_sentence_with_its_last_words(stub: Callable[[st
 def test_a_loader_that_is_gone_before_it_is_asked_is_a_sentence_too(
     stub: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = source._start
+    real = loading._start
 
     def start(*arguments: Any) -> Any:
         process = real(*arguments)
         process.wait()
         return process
 
-    monkeypatch.setattr(source, "_start", start)
+    monkeypatch.setattr(loading, "_start", start)
     assert failure(stub("sys.exit(0)")).status == Exit.LOAD_FAILED
 
 
@@ -164,18 +165,61 @@ def test_the_first_python_that_has_bcc_decides(
 ) -> None:
     asked: list[str] = []
 
-    def answer(python: str, *rest: Any) -> Any:
-        asked.append(python)
-        if python != "third":
-            raise UserError(Exit.NO_BCC if python == "first" else Exit.LOAD_FAILED, python)
-        return {}, []
+    class Made:
+        def __init__(self, python: str) -> None:
+            self.python = python
 
-    monkeypatch.setattr(source, "run_loader", answer)
+        def answer(self, *_: Any) -> Any:
+            asked.append(self.python)
+            if self.python != "third":
+                raise UserError(Exit.NO_BCC if self.python == "first" else Exit.LOAD_FAILED, self.python)
+            return {}, []
+
+    monkeypatch.setattr(source, "Loading", Made)
     opened, survey = LiveSource(), lambda: Survey(TRIXIE, Facts())
     assert opened._load(["first", "third"], False, survey, print) == ({}, [])
     with pytest.raises(UserError, match="second"):
         opened._load(["first", "second", "third"], False, survey, print)
     assert asked == ["first", "third", "first", "second"]
+
+
+def test_a_loader_that_waits_is_asked_and_one_under_another_python_is_ended(
+    stub: Callable[[str], str],
+) -> None:
+    python = stub("[channel.recv(1 << 20) for _ in 'ab']; send(done={'pid': os.getpid()})")
+    begun = Loading(python)
+    opened = LiveSource(begun=begun)
+    assert opened._loader(python) is begun
+    assert begun.answer({}, dict, print, lambda: False)[0] == {"pid": begun._process.pid}
+    begun = Loading(python)
+    other = LiveSource(begun=begun)._loader(sys.executable)
+    assert (begun._process.returncode, other.python) == (-9, sys.executable)
+    other.close()
+
+
+def test_a_loader_that_waits_ends_with_its_source(stub: Callable[[str], str]) -> None:
+    begun = Loading(stub("channel.recv(1 << 20); time.sleep(60)"))
+    LiveSource(begun=begun).close()
+    assert begun._process.returncode == -9
+
+
+def test_where_there_is_nothing_to_attach_the_loader_is_ended_at_once(stub: Callable[[str], str]) -> None:
+    loading = Loading(stub("time.sleep(60)"))
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="none of the ZFS functions"):
+        loading.answer({}, lambda: {"probes": Survey(b"", Facts())}, print, lambda: False)
+    assert loading._process.returncode == -9
+    assert time.monotonic() - begun < 1
+
+
+@real_bpf
+def test_the_real_loader_ends_when_nobody_waits_for_it_any_more() -> None:
+    loading = Loading(host.bcc_pythons()[0])
+    loading._channel.close()
+    assert loading._process.wait(30) == 0
+    loading._output.seek(0)
+    assert not loading._output.read()
+    loading.close()
 
 
 # No text of a user is ever compiled.
@@ -198,7 +242,7 @@ def text_of(loader: Any, asked: dict[str, Any]) -> str:
 def test_the_compiled_text_is_the_program_numbers_and_fixed_words(loader: Any, headers: bool) -> None:
     asked = request() | {"headers": headers}
     head, structs, rest = text_of(loader, asked).partition(asked["structs"])
-    words, program, tail = rest.partition((Path(source._LOADER).parent / "program.c").read_text())
+    words, program, tail = rest.partition((Path(LOADER).parent / "program.c").read_text())
     assert structs
     assert program
     assert not tail
@@ -288,8 +332,10 @@ def test_more_descriptors_come_over_than_one_message_holds(loader: Any) -> None:
     channel = loader.Channel(theirs.detach())
     channel.hand_over(sent)
     channel.send({"done": {"maps": []}})
+    asking = Loading.__new__(Loading)
+    asking._channel = ours
     with ours:
-        answer, fds = source._listen(ours, None, print, lambda: False)  # type: ignore[arg-type]
+        answer, fds = asking._listen(print, lambda: False)
     assert answer == {"maps": []}
     assert [os.fstat(fd).st_ino for fd in fds] == [os.fstat(fd).st_ino for fd in sent]
     for fd in sent + fds:
@@ -347,8 +393,7 @@ def test_where_nothing_can_be_attached_the_reason_is_told(monkeypatch: pytest.Mo
     survey, opened = Survey(b"0 t zpl_open\t[zfs]\n", Facts()), LiveSource()
     said: list[str] = []
     with pytest.raises(UserError) as caught:
-        run_loader(
-            host.bcc_pythons()[0],
+        Loading(host.bcc_pythons()[0]).answer(
             opened._to_compile(False),
             lambda: opened._to_attach(survey),
             said.append,
@@ -367,7 +412,7 @@ def test_the_wrong_bcc_is_told_from_the_right_one(tmp_path: Path) -> None:
     python.write_text(f'#!/bin/sh\nshift 2\nPYTHONPATH={tmp_path}/fake exec {sys.executable} -B "$@"\n')
     python.chmod(0o755)
     with pytest.raises(UserError) as caught:
-        run_loader(str(python), request() | {"headers": True}, request, print, lambda: False)
+        Loading(str(python)).answer(request() | {"headers": True}, request, print, lambda: False)
     assert caught.value.status == Exit.NO_BCC
     assert "not the BPF Compiler Collection" in caught.value.sentence
     assert "pip uninstall bcc" in caught.value.remedy

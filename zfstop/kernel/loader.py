@@ -1,10 +1,10 @@
-"""Compile, load, attach, hand over, exit. Run as ``PYTHON -I loader.py SOCKET_FD``; nothing imports it.
+"""Compile, load, attach, hand over, exit: a process of its own (loading.py); zfstop imports nothing of it.
 
 It runs under the Python that has bcc and needs nothing else. It reads two JSON requests from the socket, reports
 its stages as JSON messages, and sends the descriptors of maps, programs and links before the last one. When it
 exits, the receiver's copies keep everything alive; when the receiver dies, the kernel drops all of it.
 
-Requests: {"structs": C text, "sizes": {MACRO: int}, "headers": bool, "owner": [tracefs, group, pipe] or null}, then
+Requests: {"structs": C text, "sizes": {MACRO: int}, "headers": bool, "owner": [tracefs, group] or null}, then
           {"probes": [{"slot", "op", "bit", "tier", "symbol", "decoder", "hook", "kinds", "attach"}],
            "waits": [{"symbol", "module", "cause", "kinds"}]}, which takes the other side longer to find out
 Messages: {"stage": text}, {"descriptors": count} with so many, then {"done": {...}} or {"error": {"kind", "text"}}.
@@ -97,10 +97,17 @@ class Channel:
 
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
+        #: Kept for as long as this process lives: an owner's pipe, which comes with the first request.
+        self._kept: list[int] = []
 
     def request(self) -> dict[str, Any]:
         """The next request."""
-        result: dict[str, Any] = json.loads(self._socket.recv(1 << 20))
+        text, kept, _, _ = socket.recv_fds(self._socket, 1 << 20, 1)
+        if not text:
+            # Nobody waits any more.
+            os._exit(0)
+        self._kept += kept
+        result: dict[str, Any] = json.loads(text)
         return result
 
     def stage(self, text: str) -> None:
@@ -532,7 +539,7 @@ def serve(channel: Channel) -> None:
         )
     except compiled.Unusable as failure:
         raise Failed(failure.kind, str(failure)) from None
-    owner = kretprobes.Owner(*request["owner"], 0) if request["owner"] else None
+    owner = kretprobes.Owner(*request["owner"], -1, 0) if request["owner"] else None
     result = _attach(channel, Attacher(made.programs, types, owner), types)
     _hand_over(channel, made, result)
 
@@ -551,9 +558,9 @@ def _hand_over(channel: Channel, made: Any, result: Result) -> None:
     channel.send({"done": {**done, **waits, **spare, "cached": made.cached}})
 
 
-def main() -> None:
+def main(channel_fd: int) -> None:
     """Serve, and turn every failure into one message."""
-    channel = Channel(int(sys.argv[1]))
+    channel = Channel(channel_fd)
     try:
         serve(channel)
     except Failed as failure:
@@ -566,7 +573,3 @@ def main() -> None:
     sys.stderr.flush()
     # Not sys.exit: bcc's own clean-up would take time and has nothing to clean up.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

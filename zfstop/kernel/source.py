@@ -5,17 +5,10 @@ All methods are called from one thread, the collector's.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import functools
 import itertools
-import json
 import os
-import signal
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -24,6 +17,7 @@ from zfstop.callers import Callers
 from zfstop.errors import Exit, UserError
 from zfstop.kernel import bpf, host, kretprobes
 from zfstop.kernel.in_flight import InFlightCalls
+from zfstop.kernel.loading import Loading
 from zfstop.kernel.maps import Counters, Numbers, SentPaths, Settings, close_all
 from zfstop.kernel.paths import Paths
 from zfstop.kernel.probes import Pair, SleepProbe
@@ -40,7 +34,6 @@ from zfstop.model.state import Attached, Counts, ProbeReport, Rejected
 from zfstop.mounts import Mounts
 from zfstop.text import visible
 
-_LOADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loader.py")
 _SIZES = {
     "MAX_PIDS": 4096,
     "MAX_DEVS": 16384,
@@ -57,7 +50,6 @@ PATH_BYTES = 4 << 20
 _MOST_EVENT_BYTES = 1 << 30
 _PATHS_KEPT = 49152
 _FUNCTIONS_KEPT = 1024
-_LOAD_TIMEOUT = 300.0
 _KINDS = {"fentry": "fentry/fexit", "kprobe": "kprobe pair"}
 
 
@@ -102,8 +94,11 @@ class Survey:
 class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
-    def __init__(self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES) -> None:
-        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB."""
+    def __init__(
+        self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES, begun: Loading | None = None
+    ) -> None:
+        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB. ``begun`` is a loader that waits already."""
+        self._begun = begun
         self._event_bytes = ring_bytes() if event_bytes is None else event_bytes
         self._path_bytes = path_bytes
         self._loaded: Loaded | None = None
@@ -160,18 +155,26 @@ class LiveSource:
         failure = UserError(Exit.NO_BCC, "no Python with bcc", host.bcc_command())
         for python in pythons:
             try:
-                return run_loader(
-                    python,
+                return self._loader(python).answer(
                     self._to_compile(headers),
                     lambda: self._to_attach(survey()),
                     stage,
                     self._stopping,
+                    self._owner.pipe if self._owner else None,
                 )
             except UserError as error:
                 if error.status != Exit.NO_BCC:
                     raise
                 failure = error
         raise failure
+
+    def _loader(self, python: str) -> Loading:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            if begun.python == python:
+                return begun
+            begun.close()
+        return Loading(python)
 
     def _to_attach(self, survey: Survey) -> dict[str, Any]:
         probes = [
@@ -195,7 +198,7 @@ class LiveSource:
             "structs": c_structs(),
             "sizes": sizes,
             "headers": headers,
-            "owner": [owner.tracefs, owner.group, owner.pipe] if owner else None,
+            "owner": [owner.tracefs, owner.group] if owner else None,
         }
 
     def _take(self, answer: tuple[dict[str, Any], list[int]], chosen: Plan, notes: tuple[str, ...]) -> None:
@@ -382,6 +385,9 @@ class LiveSource:
 
     def close(self) -> None:
         """Detach and free: the kernel does it when the last descriptor is gone. May be called twice."""
+        if self._begun:
+            self._begun.close()
+            self._begun = None
         if self._rings:
             for ring in self._rings:
                 ring.close()
@@ -446,150 +452,3 @@ def _nothing_to_attach(chosen: Plan) -> UserError:
         "report the version in /sys/module/zfs/version and the lines below",
         detail,
     )
-
-
-def run_loader(
-    python: str,
-    to_compile: Mapping[str, Any],
-    to_attach: Callable[[], Mapping[str, Any]],
-    stage: Callable[[str], None],
-    stopping: Callable[[], bool],
-) -> tuple[dict[str, Any], list[int]]:
-    """Run the loader; returns its last message and the descriptors. Raises UserError.
-
-    ``to_attach`` is called while the loader begins with what it is to compile.
-    What clang, libbcc or the verifier print goes into a temporary file and becomes part of the error.
-    """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, tempfile.TemporaryFile() as output:
-        with theirs:
-            # While the loader lives, what it makes in tracefs has an owner.
-            keep = [to_compile["owner"][2]] if to_compile.get("owner") else []
-            process = _start(python, theirs.fileno(), output.fileno(), keep)
-        try:
-            _send(ours, to_compile)
-            _send(ours, _or_kill(process, to_attach))
-            return _listen(ours, process, stage, stopping)
-        except _LoaderError as failure:
-            output.seek(0)
-            raise _explain(failure, output.read(1 << 16).decode("utf-8", "replace"), python) from None
-        finally:
-            _end(process)
-
-
-def _send(channel: socket.socket, message: Mapping[str, Any]) -> None:
-    # A loader that has ended already may have said why.
-    with contextlib.suppress(ConnectionError):
-        channel.send(json.dumps(message).encode())
-
-
-def _or_kill(process: subprocess.Popen[bytes], call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    try:
-        return call()
-    except BaseException:
-        process.kill()
-        raise
-
-
-def _start(python: str, channel: int, output: int, keep: list[int]) -> subprocess.Popen[bytes]:
-    """The loader in a session of its own: a Ctrl+C at the terminal is for the screen to handle."""
-    try:
-        return subprocess.Popen(
-            [python, "-I", "-B", _LOADER, str(channel)],
-            pass_fds=[channel, *keep],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-        )
-    except OSError as failure:
-        raise UserError(
-            Exit.NO_BCC, f"{visible(python)} cannot be run ({failure.strerror})", host.bcc_command()
-        ) from None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(1)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-
-class _LoaderError(Exception):
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
-def _listen(
-    channel: socket.socket,
-    process: subprocess.Popen[bytes],
-    stage: Callable[[str], None],
-    stopping: Callable[[], bool],
-) -> tuple[dict[str, Any], list[int]]:
-    deadline = time.monotonic() + _LOAD_TIMEOUT
-    fds: list[int] = []
-    channel.settimeout(0.1)
-    while True:
-        if stopping():
-            process.kill()
-            raise _LoaderError("stopped", "stopped")
-        if time.monotonic() > deadline:
-            raise _LoaderError("timeout", f"no answer within {_LOAD_TIMEOUT:.0f} s")
-        try:
-            data, ancillary, _, _ = channel.recvmsg(
-                1 << 20, socket.CMSG_SPACE(253 * 4), socket.MSG_CMSG_CLOEXEC
-            )
-        except (TimeoutError, ConnectionResetError):
-            # It ended before it had read everything; what it said comes next.
-            continue
-        if not data:
-            process.wait()
-            raise _LoaderError("died", f"it ended with status {process.returncode}")
-        message = json.loads(data)
-        fds += _descriptors(ancillary)
-        if "stage" in message:
-            stage(message["stage"])
-        elif "error" in message:
-            raise _LoaderError(message["error"]["kind"], message["error"]["text"])
-        elif "done" in message:
-            return message["done"], fds
-
-
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)
-
-
-def _explain(failure: _LoaderError, output: str, python: str) -> UserError:
-    text = visible_lines(f"{failure}\n{output}")
-    if failure.kind == "no-bcc":
-        return host.broken_bcc(python, text)
-    if failure.kind == "wrong-bcc":
-        return host.wrong_bcc(python, text)
-    if failure.kind == "no-probe":
-        return UserError(Exit.NO_PROBE, "no ZFS function could be attached", "see the reasons below", text)
-    if failure.kind == "no-btf":
-        return UserError(
-            Exit.NO_BTF, f"kernel types cannot be read: {visible(str(failure))}", host.bcc_command(), text
-        )
-    if failure.kind == "compile":
-        return UserError(
-            Exit.LOAD_FAILED,
-            "the probes could not be compiled",
-            "report the lines below as a bug of zfstop",
-            text,
-        )
-    return UserError(
-        Exit.LOAD_FAILED, "the probes could not be loaded", "report the lines below as a bug", text
-    )
-
-
-def visible_lines(text: str) -> str:
-    """What a compiler printed, line by line, safe to show."""
-    return "\n".join(visible(line) for line in text.strip().splitlines())

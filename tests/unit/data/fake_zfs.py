@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from zfstop.callers import Callers
-from zfstop.kernel import bpf, host, source
+from zfstop.kernel import bpf, host, loading, source
 from zfstop.kernel.maps import _SETTINGS
 from zfstop.kernel.names import Names
 from zfstop.kernel.resolver import Facts, wanted_symbols
@@ -31,7 +31,7 @@ from zfstop.mounts import Mounts
 from zfstop.zfs.causes import CALLERS
 
 HERE = Path(__file__).parent
-REAL_LOADER = source._LOADER
+REAL_LOADER = loading.LOADER
 BPF_PROG_TEST_RUN = 10
 ZFS_MAGIC = 0x2FC12FC1
 HEAP_BYTES = 65536
@@ -81,19 +81,19 @@ def open_source(
         for place, name in enumerate((*(tuple(symbols) or wanted_symbols()), *wanted_waits(), *CALLERS))
     ).encode() + _scheduler()  # fmt: skip
     answers: list[dict[str, Any]] = []
-    real = source.run_loader
 
-    def remember(*arguments: Any) -> tuple[dict[str, Any], list[int]]:
-        answer = real(*arguments)
-        answers.append(answer[0])
-        return answer
+    class Remembered(loading.Loading):
+        def answer(self, *arguments: Any) -> tuple[dict[str, Any], list[int]]:
+            answer = super().answer(*arguments)
+            answers.append(answer[0])
+            return answer
 
     with monkeypatch.context() as patch:
         patch.setenv("ZFSTOP_CACHE", cache)
         patch.setenv("ZFSTOP_TEST_LOADER", REAL_LOADER)
         patch.setenv("ZFSTOP_TEST_ALL", "1" if every else "")
-        patch.setattr(source, "_LOADER", str(HERE / "raw_loader.py"))
-        patch.setattr(source, "run_loader", remember)
+        patch.setattr(loading, "LOADER", str(HERE / "raw_loader.py"))
+        patch.setattr(source, "Loading", Remembered)
         patch.setattr(source, "_SIZES", source._SIZES | (sizes or {}))
         patch.setattr(host, "require_kernel", lambda: None)
         patch.setattr(host, "kallsyms", lambda: names)
