@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import platform
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -35,10 +34,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def syscall_numbers() -> tuple[int, int]:
     """Numbers of bpf and perf_event_open here; OSError(ENOSYS) on another architecture."""
+    machine = os.uname().machine
     try:
-        return _NUMBERS[platform.machine()]
+        return _NUMBERS[machine]
     except KeyError:
-        raise OSError(errno.ENOSYS, f"zfstop does not know {platform.machine()}") from None
+        raise OSError(errno.ENOSYS, f"zfstop does not know {machine}") from None
 
 
 def bpf(command: int, attributes: bytes) -> int:

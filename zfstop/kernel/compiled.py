@@ -15,7 +15,6 @@ import importlib.util
 import json
 import mmap
 import os
-import platform
 import stat
 from types import ModuleType
 from typing import Any
@@ -141,14 +140,8 @@ class _Cache:
     """
 
     def __init__(self, text: str) -> None:
-        everything = [
-            _FORMAT,
-            text,
-            platform.release(),
-            platform.version(),
-            platform.machine(),
-            mmap.PAGESIZE,
-        ]
+        kernel = os.uname()
+        everything = [_FORMAT, text, kernel.release, kernel.version, kernel.machine, mmap.PAGESIZE]
         digest = hashlib.sha256(json.dumps([*everything, *_bcc_identity()]).encode()).hexdigest()
         self._name = f"{digest[:32]}.json"
         self._place = os.environ.get("ZFSTOP_CACHE", DIRECTORY)

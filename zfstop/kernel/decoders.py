@@ -9,7 +9,7 @@ new kind, a row here. Standard library only: the loader runs under another Pytho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Upper half of the constant that stands for a parameter; its lower half is the place in PARAMETERS.
 MARK = 0x7A667374
@@ -51,8 +51,7 @@ _NEITHER = NO_OFFSET | ALL_SIZE
 _TYPED = frozenset({"kiocb", "file", "inode", "znode"})
 
 
-@dataclass(frozen=True)
-class Decoder:
+class Decoder(NamedTuple):
     """One shape of arguments and result.
 
     ``arg`` is the position of the object, or the type it points to where the position depends on the kernel.

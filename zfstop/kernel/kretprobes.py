@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import os
 import re
-import subprocess
 from collections.abc import Callable
 from types import ModuleType
 
@@ -95,6 +94,8 @@ def guard() -> Owner:
     Close ``pipe`` (all copies of it) to have the group removed. The guardian is in a session of its own, so that
     what ends a terminal does not end it, and it is not to be waited for.
     """
+    import subprocess  # the loader starts no process, and imports this file
+
     tracefs = _tracefs()
     pid = os.getpid()
     group = f"zfstop_{pid}_{_start_time(pid)}"

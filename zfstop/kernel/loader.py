@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import dataclasses
 import errno
 import importlib.util
 import json
@@ -22,7 +21,7 @@ import os
 import socket
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 MAPS = (
@@ -126,14 +125,14 @@ class Channel:
             self.send({"descriptors": len(part)}, part)
 
 
-@dataclasses.dataclass
 class Types:
     """What is known of structs: macro -> offset (none with headers), and the BTF of kernel and module, if readable."""
 
-    macros: dict[str, int]
-    kernel: Any = None
-    zfs: Any = None
-    modules: dict[str, tuple[Any, int]] = dataclasses.field(default_factory=dict)
+    def __init__(self, macros: dict[str, int], kernel: Any = None, zfs: Any = None) -> None:
+        self.macros = macros
+        self.kernel = kernel
+        self.zfs = zfs
+        self.modules: dict[str, tuple[Any, int]] = {}
 
     def module(self, name: str) -> tuple[Any, int]:
         """Types of a module and a descriptor of them; Missing if it has none."""
@@ -224,8 +223,7 @@ def _program_text(request: dict[str, Any], types: Types) -> str:
     return "\n".join([*head, body])
 
 
-@dataclasses.dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """One program of a pair: which text, for a return or an entry, how it is attached, its name, its parameters."""
 
     text: str
@@ -443,18 +441,18 @@ def _reason(failure: Exception) -> str:
     return str(failure)
 
 
-@dataclasses.dataclass
 class Result:
     """What was attached, and what was not and why; ``waits`` are those around sleeps."""
 
-    attached: list[Any] = dataclasses.field(default_factory=list)
-    rejected: list[Any] = dataclasses.field(default_factory=list)
-    waits: list[Any] = dataclasses.field(default_factory=list)
-    waits_rejected: list[Any] = dataclasses.field(default_factory=list)
-    #: Descriptors that only have to be kept.
-    spare: list[int] = dataclasses.field(default_factory=list)
-    #: Whether the last of them is the program that names sleeps of no known cause, which is not attached.
-    switched: bool = False
+    def __init__(self) -> None:
+        self.attached: list[Any] = []
+        self.rejected: list[Any] = []
+        self.waits: list[Any] = []
+        self.waits_rejected: list[Any] = []
+        #: Descriptors that only have to be kept.
+        self.spare: list[int] = []
+        #: Whether the last of them is the program that names sleeps of no known cause, which is not attached.
+        self.switched = False
 
     def served(self, probe: dict[str, Any]) -> bool:
         """Whether a better tier of the operation is attached already."""
