@@ -18,7 +18,7 @@ from zfstop.zfs.operations import BY_NAME, CLASSES, DEFAULT_CLASSES, parse_class
 
 if TYPE_CHECKING:
     from zfstop.config.settings import Settings
-    from zfstop.kernel.loading import Loading
+    from zfstop.kernel.head_start import HeadStart
     from zfstop.screen import Look
 
 _EPILOG = """\
@@ -308,18 +308,18 @@ def _duration(text: str | None) -> int | None:
         raise UserError(Exit.USAGE, visible(str(error)), "zfstop trace --for 10s") from None
 
 
-def _begin_live(controls: Controls) -> Loading:
-    """Check what can be known while the terminal is still as it was, and start the loader, which takes long.
+def _begin_live(controls: Controls) -> HeadStart:
+    """Check what can be known while the terminal is still as it was, and begin with what takes long.
 
     Raises UserError. It ends with this process, at the latest.
     """
     from zfstop.kernel import host
-    from zfstop.kernel.loading import Loading
+    from zfstop.kernel.head_start import HeadStart
 
     host.require_privileges()
     host.require_kernel()
     host.needs_headers()
-    begun = Loading(host.bcc_pythons()[0])
+    begun = HeadStart(host.bcc_pythons()[0])
     try:
         _check_controls(controls)
     except BaseException:

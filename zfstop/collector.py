@@ -17,7 +17,7 @@ from zfstop.guard import Guard
 from zfstop.kernel import host
 from zfstop.kernel.accumulate import Accumulator
 from zfstop.kernel.costs import Meter
-from zfstop.kernel.loading import Loading
+from zfstop.kernel.head_start import HeadStart
 from zfstop.kernel.names import Names
 from zfstop.kernel.source import LiveSource, Loaded, pid_room
 from zfstop.model.costs import WAITS, Costs, Usage, Watch
@@ -51,7 +51,7 @@ class Collector:
     ``keep_events`` whole events of every second go into the history, which then must be short: a recording wants
     them, the screen does not. With ``tap`` every event is also put, decoded, into a bounded queue; while that is
     full the collector waits, the ring fills, and the kernel counts what is lost: a slow reader of ``trace`` is never
-    lied to. An ``observer`` adds the state of ZFS to every second. ``begun`` is a loader that was started early.
+    lied to. An ``observer`` adds the state of ZFS to every second. ``begun`` is for its first start.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Collector:
         seconds: int = 1800,
         tap: bool = False,
         observer: Observer | None = None,
-        begun: Loading | None = None,
+        begun: HeadStart | None = None,
     ) -> None:
         self._history = History(seconds)
         self._controls = controls

@@ -11,7 +11,7 @@ from datetime import datetime
 from zfstop.collector import Collector
 from zfstop.errors import Exit
 from zfstop.inquiry import Inquiry
-from zfstop.kernel.loading import Loading
+from zfstop.kernel.head_start import HeadStart
 from zfstop.model.relief import Limits
 from zfstop.model.state import Controls, Phase
 from zfstop.observer import Observer
@@ -33,7 +33,7 @@ def run_record(
     for_ns: int | None,
     place: str,
     limits: Limits | None = None,
-    begun: Loading | None = None,
+    begun: HeadStart | None = None,
 ) -> int:
     """Record until interrupted or for ``for_ns``; returns the exit status. Raises UserError."""
     ended = threading.Event()

@@ -14,7 +14,7 @@ from zfstop.curtain import curtain
 from zfstop.errors import Exit, UserError
 from zfstop.feed import Feed
 from zfstop.inquiry import Inquiry
-from zfstop.kernel.loading import Loading
+from zfstop.kernel.head_start import HeadStart
 from zfstop.model.relief import Limits
 from zfstop.model.state import Controls
 from zfstop.observer import Observer
@@ -50,7 +50,7 @@ class Look:
         return str(self.place)
 
 
-def run_live(controls: Controls, limits: Limits, look: Look, begun: Loading) -> int:
+def run_live(controls: Controls, limits: Limits, look: Look, begun: HeadStart) -> int:
     """The screen on this host; returns the exit status. A failure while it was up is told again at the end."""
     collector = Collector(
         controls, limits, keep_events=KEEP_EVENTS, observer=Observer(Inquiry()), begun=begun

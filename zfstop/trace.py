@@ -16,7 +16,7 @@ from zfstop.collector import Collector
 from zfstop.errors import Exit
 from zfstop.export.lines import FORMATS, Lines, per_operation
 from zfstop.inquiry import Inquiry
-from zfstop.kernel.loading import Loading
+from zfstop.kernel.head_start import HeadStart
 from zfstop.model.books import by_operation, sentence, together
 from zfstop.model.events import Event
 from zfstop.model.percentiles import summarize
@@ -86,7 +86,7 @@ class ReliefTeller:
 
 
 class _Trace:
-    def __init__(self, options: TraceOptions, begun: Loading | None) -> None:
+    def __init__(self, options: TraceOptions, begun: HeadStart | None) -> None:
         self._options = options
         observer = Observer(Inquiry()) if options.state else None
         self._collector = Collector(
@@ -220,6 +220,6 @@ def _wall_clock(ns: int) -> int:
     return ns + time.time_ns() - time.monotonic_ns()
 
 
-def run_trace(options: TraceOptions, begun: Loading | None = None) -> int:
+def run_trace(options: TraceOptions, begun: HeadStart | None = None) -> int:
     """Trace until the end that was asked for; returns the exit status. Raises UserError."""
     return _Trace(options, begun).run()

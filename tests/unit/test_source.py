@@ -5,6 +5,7 @@ Most loaders here are made up: a Python script that answers as the real one coul
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -23,6 +24,7 @@ from data.fake_zfs import open_source, why_not
 from zfstop.errors import Exit, UserError
 from zfstop.kernel import host, loading, source
 from zfstop.kernel.decoders import MARK, PARAMETERS
+from zfstop.kernel.head_start import HeadStart
 from zfstop.kernel.loading import LOADER, Loading
 from zfstop.kernel.resolver import Facts
 from zfstop.kernel.source import LiveSource, Survey
@@ -183,24 +185,35 @@ def test_the_first_python_that_has_bcc_decides(
     assert asked == ["first", "third", "first", "second"]
 
 
-def test_a_loader_that_waits_is_asked_and_one_under_another_python_is_ended(
+def test_a_loader_that_waits_is_asked_once_and_only_under_the_python_that_is_meant(
     stub: Callable[[str], str],
 ) -> None:
     python = stub("[channel.recv(1 << 20) for _ in 'ab']; send(done={'pid': os.getpid()})")
-    begun = Loading(python)
-    opened = LiveSource(begun=begun)
-    assert opened._loader(python) is begun
-    assert begun.answer({}, dict, print, lambda: False)[0] == {"pid": begun._process.pid}
-    begun = Loading(python)
-    other = LiveSource(begun=begun)._loader(sys.executable)
-    assert (begun._process.returncode, other.python) == (-9, sys.executable)
-    other.close()
+    opened, survey = LiveSource(), lambda: Survey(TRIXIE, Facts())
+    waiting = Loading(python)
+    first, second = (opened._load([python], False, survey, print, one)[0] for one in (waiting, None))
+    assert first == {"pid": waiting._process.pid} != second
+    waiting.python = "/another"
+    assert opened._load([python], False, survey, print, waiting)[0] != first
 
 
-def test_a_loader_that_waits_ends_with_its_source(stub: Callable[[str], str]) -> None:
-    begun = Loading(stub("channel.recv(1 << 20); time.sleep(60)"))
+def test_a_head_start_is_ended_with_its_source(stub: Callable[[str], str]) -> None:
+    begun = HeadStart(stub("channel.recv(1 << 20); time.sleep(60)"))
+    assert begun.kallsyms() == host.kallsyms()
     LiveSource(begun=begun).close()
-    assert begun._process.returncode == -9
+    assert begun.loading._process.returncode == -9
+
+
+def test_what_keeps_the_symbols_from_being_read_is_told_when_they_are_asked_for(
+    stub: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> bytes:
+        raise UserError(Exit.NO_PROBE, "no /proc", "mount it")
+
+    monkeypatch.setattr(host, "kallsyms", fails)
+    begun = HeadStart(stub("channel.recv(1 << 20)"))
+    with contextlib.closing(begun), pytest.raises(UserError, match="no /proc"):
+        begun.kallsyms()
 
 
 def test_where_there_is_nothing_to_attach_the_loader_is_ended_at_once(stub: Callable[[str], str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from zfstop.callers import Callers
 from zfstop.errors import Exit, UserError
 from zfstop.kernel import bpf, host, kretprobes
+from zfstop.kernel.head_start import HeadStart
 from zfstop.kernel.in_flight import InFlightCalls
 from zfstop.kernel.loading import Loading
 from zfstop.kernel.maps import Counters, Numbers, SentPaths, Settings, close_all
@@ -95,9 +96,9 @@ class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
     def __init__(
-        self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES, begun: Loading | None = None
+        self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES, begun: HeadStart | None = None
     ) -> None:
-        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB. ``begun`` is a loader that waits already."""
+        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB. ``begun`` is for the first ``open``."""
         self._begun = begun
         self._event_bytes = ring_bytes() if event_bytes is None else event_bytes
         self._path_bytes = path_bytes
@@ -141,21 +142,31 @@ class LiveSource:
         if not (facts.module_btf and facts.kinds[:1] == ("fentry",)):
             with contextlib.suppress(OSError):
                 self._owner = kretprobes.guard()
-        survey = functools.cache(lambda: Survey(host.kallsyms(), facts))
-        loaded = self._load(pythons, headers, survey, stage)
+        begun, self._begun = self._begun, None
+        kallsyms = begun.kallsyms if begun else host.kallsyms
+        survey = functools.cache(lambda: Survey(kallsyms(), facts))
+        with contextlib.closing(begun) if begun else contextlib.nullcontext():
+            loaded = self._load(pythons, headers, survey, stage, begun.loading if begun else None)
         found = survey()
         self._code = found.code
         self._take(loaded, found.chosen, notes)
         self._take_waits(loaded[0], found)
 
     def _load(
-        self, pythons: list[str], headers: bool, survey: Callable[[], Survey], stage: Callable[[str], None]
+        self,
+        pythons: list[str],
+        headers: bool,
+        survey: Callable[[], Survey],
+        stage: Callable[[str], None],
+        waiting: Loading | None = None,
     ) -> tuple[dict[str, Any], list[int]]:
         """The first Python that can import bcc decides."""
         failure = UserError(Exit.NO_BCC, "no Python with bcc", host.bcc_command())
         for python in pythons:
             try:
-                return self._loader(python).answer(
+                asked = waiting if waiting and waiting.python == python else Loading(python)
+                waiting = None
+                return asked.answer(
                     self._to_compile(headers),
                     lambda: self._to_attach(survey()),
                     stage,
@@ -167,14 +178,6 @@ class LiveSource:
                     raise
                 failure = error
         raise failure
-
-    def _loader(self, python: str) -> Loading:
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            if begun.python == python:
-                return begun
-            begun.close()
-        return Loading(python)
 
     def _to_attach(self, survey: Survey) -> dict[str, Any]:
         probes = [
