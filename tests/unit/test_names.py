@@ -184,6 +184,15 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for pid in range(1, 200):
         assert names.events(record(pid=pid))[0].key.pid == pid
         assert len(names._keys) <= 12
+        assert len(names._shared) <= 16
+
+
+def test_what_many_keys_have_in_common_is_in_memory_once() -> None:
+    first, second = (
+        event.key for event in known().events(record(pid=70_000, dev=57) + record(pid=70_000, dev=58))
+    )
+    assert first != second
+    assert all(getattr(first, name) is getattr(second, name) for name in ("pid", "comm", "uid", "cgroup"))
 
 
 @given(st.binary(min_size=16, max_size=16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from zfstop.callers import Callers
 from zfstop.kernel.paths import Paths
@@ -68,13 +69,16 @@ class Names:
         self._mounts = mounts
         self._callers = callers
         self._keys: dict[bytes, Key] = {}
+        #: What many keys have in common, once in memory.
+        self._shared: dict[Any, Any] = {}
         self._of_inner: list[bytes] = []
         self._generation = mounts.generation
 
     def key(self, raw: bytes) -> Key:
         """The named key for the 48 key bytes of a record."""
-        if self._generation != self._mounts.generation or len(self._keys) > _CACHE:
+        if self._generation != self._mounts.generation or max(len(self._keys), len(self._shared)) > _CACHE:
             self._keys.clear()
+            self._shared.clear()
             self._generation = self._mounts.generation
         known = self._keys.get(raw)
         if known is None:
@@ -94,12 +98,13 @@ class Names:
     def _name(self, raw: RawKey) -> Key:
         probe = self._slots[raw.slot]
         comm = visible(raw.comm.split(b"\0", 1)[0])
+        share = self._shared.setdefault
         return Key(
             op=probe.op,
-            pid=raw.pid,
-            comm=comm,
-            uid=raw.uid,
-            cgroup=raw.cgroup,
+            pid=share(raw.pid, raw.pid),
+            comm=share(comm, comm),
+            uid=share(raw.uid, raw.uid),
+            cgroup=share(raw.cgroup, raw.cgroup),
             dataset=self._mounts.name(raw.dev, raw.pid),
             path=self._path(raw),
             symbol=probe.symbol,

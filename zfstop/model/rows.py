@@ -388,7 +388,10 @@ class Row:
             self._change(part, _Sums.add)
         elif len(parts) < _MOST_PARTS:
             # The oldest first, for they leave first; a window may fill from its newest second on.
-            if parts and position < parts[-1][0]:
+            if not parts:
+                # Most rows never have more: a list that has grown has room for four.
+                self._parts = [part]
+            elif position < parts[-1][0]:
                 insort(parts, part, key=_POSITION)
             else:
                 parts.append(part)
