@@ -5,6 +5,7 @@ Most of a start is the kernel's verifier, which looks at several programs of a p
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -31,8 +32,14 @@ class Ahead:
         self._left: queue.SimpleQueue[tuple[tuple[Any, ...], _Job]] = queue.SimpleQueue()
         for item in self._jobs.items():
             self._left.put(item)
-        for _ in range(min(len(os.sched_getaffinity(0)), _MOST_THREADS)):
-            threading.Thread(target=self._work, daemon=True).start()
+        threads = 0
+        # Where there may be no threads, all is loaded when it is asked for.
+        with contextlib.suppress(RuntimeError):
+            for _ in range(min(len(os.sched_getaffinity(0)), _MOST_THREADS)):
+                threading.Thread(target=self._work, daemon=True).start()
+                threads += 1
+        if not threads:
+            self._jobs.clear()
 
     def _work(self) -> None:
         while True:
@@ -42,8 +49,9 @@ class Ahead:
                 return
             try:
                 job.program = self._load(*order)
-            finally:
-                job.done.set()
+            except Exception:  # it will be loaded again where somebody waits for it, and fail there
+                job.program = -1
+            job.done.set()
 
     def take(self, order: tuple[Any, ...]) -> int:
         """The descriptor, once: it is the caller's then. Negative for what was not ordered, or was refused."""
