@@ -317,6 +317,41 @@ def test_a_function_that_cannot_be_had_takes_no_waits_from_the_others(
         assert attacher._clocks == ["direct", "call", "none"][refusals:]
 
 
+@pytest.mark.parametrize("facts", [Facts(kinds=("kprobe",)), Facts(kinds=("kprobe", "fentry"))])
+def test_what_is_loaded_ahead_is_what_attaching_asks_for(
+    loader: Any, monkeypatch: pytest.MonkeyPatch, facts: Facts
+) -> None:
+    ordered: list[Any] = []
+    asked: list[Any] = []
+    alone: list[Any] = []
+
+    class Ahead:
+        def __init__(self, load: object, orders: list[Any]) -> None:
+            ordered.extend(orders)
+
+        def take(self, order: Any) -> int:
+            asked.append(order)
+            return 7 if order in ordered else -1
+
+    def loaded(*order: Any) -> int:
+        alone.append(order)
+        return 7
+
+    monkeypatch.setattr(loader.ahead, "Ahead", Ahead)
+    monkeypatch.setattr(loader, "_loaded", loaded)
+    monkeypatch.setattr(loader.Attacher, "_bind", lambda *_: [])
+    macros = dict.fromkeys((*loader.offsets.OPTIONAL_OFFSETS, *loader.offsets.SCHEDULER_OFFSETS), 8)
+    attacher = loader.Attacher(dict.fromkeys(loader.PROGRAMS, PARAMETER_LOADS), loader.Types(macros))
+    survey, result = Survey(TRIXIE, facts), loader.Result()
+    found = LiveSource()._to_attach(survey)
+    loader._attach_all(attacher, found["probes"], found["waits"], result)
+    for wait in found["waits"]:
+        attacher.attach_wait(wait)
+    assert len(result.attached) > 30
+    assert asked == ordered
+    assert len(alone) == 2, "the first pair, which tells how clocks are read"
+
+
 def test_filters_are_no_part_of_what_the_loader_is_asked() -> None:
     asked = request()
     assert set(asked) == {"probes", "waits", "structs", "sizes", "headers", "owner"}

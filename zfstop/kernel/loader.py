@@ -259,7 +259,7 @@ class Attacher:
         return self._attach_first_kind(probe, self._around)
 
     def load_ahead(self, probes: list[dict[str, Any]], waits: list[dict[str, Any]]) -> None:
-        """Begin to load what will be attached if nothing is refused; once it is known how clocks are read."""
+        """Begin to load what comes next if nothing is refused; once, for by then it is known how clocks are read."""
         if self._ahead:
             return
         tiers = {probe["op"]: probe["tier"] for probe in reversed(probes)}
@@ -466,7 +466,7 @@ class Result:
 def _attach_all(attacher: Attacher, probes: list[Any], waits: list[Any], result: Result) -> None:
     """Of each operation the first tier in which anything attaches."""
     probes = sorted(probes, key=lambda item: (item["op"], item["tier"]))
-    for probe in probes:
+    for place, probe in enumerate(probes, 1):
         if result.served(probe):
             result.refuse(probe, _BETTER)
             continue
@@ -475,7 +475,7 @@ def _attach_all(attacher: Attacher, probes: list[Any], waits: list[Any], result:
             result.refuse(probe, outcome)
         else:
             result.attached.append(outcome)
-            attacher.load_ahead(probes, waits)
+            attacher.load_ahead([rest for rest in probes[place:] if not result.served(rest)], waits)
 
 
 def _attach_waits(attacher: Attacher, waits: list[dict[str, Any]], result: Result) -> None:
