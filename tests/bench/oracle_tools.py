@@ -32,6 +32,8 @@ ASLEEP = 512
 BATCH = 512
 START_SECONDS = 300
 QUIET_SECONDS = 4
+#: One of bcc 0.35 or later, which knows zfs.
+FSSLOWER = os.environ.get("FSSLOWER", "fsslower-libbpf")
 OPS = {"read": "R", "write": "W", "open": "O", "fsync": "S"}
 
 #: What is compared: letter, last name, bytes, offset; the last two None for an open and an fsync.
@@ -84,7 +86,7 @@ TOOLS = (
     Tool("zfstop", TRACE, '"start"'),
     Tool("zfstop, kprobes", TRACE, '"start"', {"ZFSTOP_ATTACH": "kprobe"}),
     Tool("zfsslower-bpfcc 0", ("zfsslower-bpfcc", "-j", "0"), "ENDTIME_us", {"PYTHONUNBUFFERED": "1"}),
-    Tool("fsslower-libbpf -t zfs", ("fsslower-libbpf", "-t", "zfs", "-m", "0", "-c"), "ENDTIME_ns"),
+    Tool("fsslower-libbpf -t zfs", ("stdbuf", "-oL", FSSLOWER, "-t", "zfs", "-m", "0", "-c"), "ENDTIME_ns"),
     Tool("bpftrace", ("stdbuf", "-oL", "bpftrace", "-e", bpftrace_script()), "ready"),
 )
 

@@ -83,7 +83,8 @@ finish $tool
 # libbpf-tools, where its fsslower knows zfs: that of bcc 0.35 does. FSSLOWER names the program where no package has it.
 fsslower=${FSSLOWER:-$(command -v fsslower-libbpf)}
 if [ -n "$fsslower" ] && "$fsslower" --help | grep -q zfs; then
-  "$fsslower" -t zfs -m 10 >s.out 2>&1 & tool=$!
+  # It writes through a buffer.
+  stdbuf -oL "$fsslower" -t zfs -m 10 >s.out 2>&1 & tool=$!
   ready s.out Tracing
   measure 'fsslower-libbpf -t zfs -m 10'
   finish $tool
