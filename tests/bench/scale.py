@@ -19,6 +19,7 @@ from zfstop.model.state import Controls, Phase
 CALLS = 300
 LIBC = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY = 1
+DATASETS_A_COMMAND = 25
 THREADS = [n for n in (1, 2, 4, 8) if n <= (os.cpu_count() or 1)]
 PIDS = (1, 4096, 100_000)
 
@@ -87,22 +88,22 @@ def by_pids() -> None:
             print(f"{count:>10}{filtered(collector, count) - alone:>10}", flush=True)
 
 
-def mounted_snapshots(count: int) -> list[Path]:
-    """So many datasets more, in one command: a snapshot that is mounted has a super block and a device of its own."""
-    Path("/tank/data/many").write_bytes(b"x")
-    names = [f"tank/data@many{number}" for number in range(count)]
-    calls = "".join(f'assert(zfs.sync.snapshot("{name}") == 0)\n' for name in names)
-    Path("many.lua").write_text(calls)
-    limits = ["-t", "100000000", "-m", "100000000"]
-    subprocess.run(["zfs", "program", *limits, "tank", "many.lua"], check=True, stdout=subprocess.DEVNULL)
-    places = []
-    for number, name in enumerate(names):
-        place = Path(f"/tmp/many/{number}")
-        place.mkdir(parents=True)
-        if LIBC.mount(name.encode(), bytes(place), b"zfs", MS_RDONLY, None):
-            raise OSError(ctypes.get_errno(), f"mount {name}")
-        places.append(place)
-    return places
+def mounted_snapshots(count: int) -> Iterator[Path]:
+    """Where so many datasets more are mounted: snapshots, for each has a super block and a device of its own, and a
+    command makes one of every dataset below.
+    """
+    below = [f"tank/many/{number}" for number in range(DATASETS_A_COMMAND)]
+    for name in ("tank/many", *below):
+        subprocess.run(["zfs", "create", name], check=True)
+        Path(f"/{name}/file").write_bytes(b"x")
+    for turn in range(count // len(below)):
+        subprocess.run(["zfs", "snapshot", "-r", f"tank/many@{turn}"], check=True)
+        for number, name in enumerate(below):
+            place = Path(f"/tmp/many/{turn}/{number}")
+            place.mkdir(parents=True)
+            if LIBC.mount(f"{name}@{turn}".encode(), bytes(place), b"zfs", MS_RDONLY, None):
+                raise OSError(ctypes.get_errno(), f"mount {name}@{turn}")
+            yield place
 
 
 def by_datasets(count: int) -> None:
@@ -115,7 +116,7 @@ def by_datasets(count: int) -> None:
         in_force(collector, replace(collector.controls(), datasets=frozenset()))
         for place in mounted_snapshots(count):
             # A tally for each: a call, and one of another octave.
-            (place / "many").read_bytes()
+            (place / "file").read_bytes()
         many = measure(1) - alone
         in_force(collector, replace(collector.controls(), datasets=frozenset({"tank"})))
         print(f"{len(collector.datasets()):>10}{many:>10}{measure(1) - alone:>10}", flush=True)
