@@ -160,10 +160,10 @@ async def keys(app: ZfstopApp, pilot: SettledPilot, more: More, name: str) -> No
 
 async def measure(groups: int, width: int, height: int, length: int) -> None:
     """Fill a window and more, then time frames and keys."""
-    dice, empty = random.Random(1), memory_mb()
+    dice = random.Random(1)
     feed = FakeFeed(crowd(groups, at, dice) for at in range(WINDOW + 30))
     coming = [crowd(groups, WINDOW + 30 + at, dice) for at in range(length * 2)]
-    history = memory_mb()
+    before = memory_mb()
     app = ZfstopApp(feed, look_every_s=3600)
     more = More(app)
     first = Clock()
@@ -181,8 +181,7 @@ async def measure(groups: int, width: int, height: int, length: int) -> None:
         await pilot.press("home")
         rows = len(app.lens.frame(width).rows)
         print(
-            f"{rows:,} rows; {memory('self')['Rss']:.0f} MB resident: {history - empty:.0f} of history, "
-            f"{memory_mb() - history:.0f} more for the screen; unit {unit():.1f} ms"
+            f"{rows:,} rows; {memory_mb() - before:.0f} MB more than the history alone; unit {unit():.1f} ms"
         )
         for name in KEYS:
             await keys(app, pilot, more, name)
