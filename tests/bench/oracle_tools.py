@@ -174,7 +174,8 @@ def _rows(lines: Iterable[str]) -> Iterator[tuple[int, Line]]:
         if len(row) != 8 or not row[2].isdigit():
             continue
         _, _, pid, letter, moved, offset, _, path = row
-        result = int(moved)
+        # fsslower-libbpf has a word in place of the end of an fsync.
+        result = int(moved) if moved.removeprefix("-").isdigit() else 0
         letter = "S" if letter == "F" else letter
         yield int(pid), line(letter, path, result - (1 << 32) if result >> 31 == 1 else result, int(offset))
 

@@ -17,6 +17,7 @@ turns or more).
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import platform
 import re
@@ -37,7 +38,9 @@ MOST_BYTES_A_TURN = 4096
 #: In fewer turns what the rest of the system does weighs more.
 ENOUGH_TURNS = 100
 #: What BPF programs, maps, rings and probes are made of; page cache and reclaimable slabs come and go by themselves.
-KERNEL = ("SUnreclaim", "Percpu", "VmallocUsed")
+KERNEL = ("SUnreclaim", "Percpu", "vmalloc")
+#: Whose vmalloc is not counted: chunks of per-CPU memory, of 2 MiB, come and go as a whole; stacks are of threads.
+NOT_OURS = ("pcpu_", "kernel_clone")
 
 
 def load_only(ops: frozenset[str]) -> None:
@@ -101,8 +104,12 @@ def memory() -> dict[str, int]:
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3")
     time.sleep(2)
-    found = dict(re.findall(r"^(\w+): +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE))
-    return {name: int(found[name]) * 1024 for name in (*KERNEL, "MemAvailable")}
+    text = Path("/proc/meminfo").read_text()
+    found = {name: int(kib) * 1024 for name, kib in re.findall(r"^(\w+): +(\d+) kB", text, re.MULTILINE)}
+    lines = [line for line in Path("/proc/vmallocinfo").read_text().splitlines() if "pages=" in line]
+    ours = [line for line in lines if not any(word in line for word in NOT_OURS)]
+    found["vmalloc"] = sum(int(re.findall(r"pages=(\d+)", line)[0]) for line in ours) * mmap.PAGESIZE
+    return {name: found[name] for name in (*KERNEL, "MemAvailable")}
 
 
 def main() -> int:
