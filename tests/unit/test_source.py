@@ -514,3 +514,21 @@ def test_the_ring_is_as_large_as_was_asked_for(monkeypatch: pytest.MonkeyPatch) 
     assert source.ring_bytes() == 32 << 20
     monkeypatch.setenv("ZFSTOP_RING_BYTES", "65536")
     assert source.ring_bytes() == 65536
+
+
+def test_the_loader_keeps_what_came_with_a_request_while_it_lives(loader: Any) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader, writer = os.pipe()
+    channel = loader.Channel(theirs.detach())
+    with ours:
+        socket.send_fds(ours, [b'{"owner": 1}'], [writer])
+        ours.send(b"{}")
+        assert [channel.request(), channel.request()] == [{"owner": 1}, {}]
+    os.close(writer)
+    os.set_blocking(reader, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    for fd in channel._kept:
+        os.close(fd)
+    assert os.read(reader, 1) == b""
+    os.close(reader)

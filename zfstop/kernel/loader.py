@@ -101,11 +101,13 @@ class Channel:
 
     def request(self) -> dict[str, Any]:
         """The next request."""
-        text, kept, _, _ = socket.recv_fds(self._socket, 1 << 20, 1)
+        # Not recv_fds: a distribution's Python may be older than 3.9.
+        text, ancillary, _, _ = self._socket.recvmsg(1 << 20, socket.CMSG_SPACE(4))
         if not text:
             # Nobody waits any more.
             os._exit(0)
-        self._kept += kept
+        for _, _, rights in ancillary:
+            self._kept += array.array("i", rights)
         result: dict[str, Any] = json.loads(text)
         return result
 
