@@ -233,8 +233,7 @@ class Collector:
                 if not pool_imported():
                     self._wait(host.no_pool())
                     continue
-                begun, self._begun = self._begun, None
-                with contextlib.closing(LiveSource(begun=begun)) as source:
+                with contextlib.closing(LiveSource()) as source:
                     self._trace(source, mounts, callers)
 
     def _wait(self, missing: UserError) -> None:
@@ -247,7 +246,9 @@ class Collector:
         identity = host.zfs_identity()
         self._host = host.describe()
         self._status = Status(Phase.STARTING, "starting")
-        source.open(self._stage, self._stop.is_set, mask_of(self.controls().wanted_ops), self._most_pids)
+        begun, self._begun = self._begun, None
+        wanted = mask_of(self.controls().wanted_ops)
+        source.open(self._stage, self._stop.is_set, wanted, self._most_pids, begun)
         self._probes = source.loaded.report
         self._history.clear_slots()
         if self.controls().datasets:

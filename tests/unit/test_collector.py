@@ -78,8 +78,7 @@ class Source:
     opened: list[Source]
     opening: Callable[[Source], None]
 
-    def __init__(self, begun: object = None) -> None:
-        self.begun = begun
+    def __init__(self) -> None:
         self.paths = Paths(lambda ids: None, 100)
         self.paths.add(PATH_STRUCT.pack(1, 2, 0) + b"f\0")
         self.loaded = SimpleNamespace(slots={0: PROBE}, report=ProbeReport((PROBE,)), programs={0: (41, 42)})
@@ -93,9 +92,14 @@ class Source:
         self.stopping: Callable[[], bool]
 
     def open(
-        self, stage: Callable[[str], None], stopping: Callable[[], bool], operations: int, pids: int
+        self,
+        stage: Callable[[str], None],
+        stopping: Callable[[], bool],
+        operations: int,
+        pids: int,
+        begun: object,
     ) -> None:
-        self.stage, self.stopping = stage, stopping
+        self.stage, self.stopping, self.begun = stage, stopping, begun
         stage("compiling the probes")
         Source.opening(self)
         Source.opened.append(self)

@@ -197,11 +197,22 @@ def test_a_loader_that_waits_is_asked_once_and_only_under_the_python_that_is_mea
     assert opened._load([python], False, survey, print, waiting)[0] != first
 
 
-def test_a_head_start_is_ended_with_its_source(stub: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_head_start_is_ended_whatever_becomes_of_the_start_and_keeps_no_symbols(
+    stub: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    def fails() -> None:
+        if taken:
+            assert begun.kallsyms() == host.kallsyms()
+            assert not begun._text
+        raise UserError(Exit.NOT_ROOT, "not root", "sudo zfstop")
+
     begun = HeadStart(stub("channel.recv(1 << 20); time.sleep(60)"))
-    assert begun.kallsyms() == host.kallsyms()
-    LiveSource(begun=begun).close()
+    monkeypatch.setattr(host, "require_privileges", fails)
+    with pytest.raises(UserError, match="not root"):
+        LiveSource().open(print, begun=begun)
     assert begun.loading._process.returncode == -9
+    assert not begun._text, "10 MB, and who started it may hold it as long as zfstop runs"
 
 
 def test_what_keeps_the_symbols_from_being_read_is_told_when_they_are_asked_for(

@@ -27,12 +27,15 @@ class HeadStart:
             self._failure = failure
 
     def kallsyms(self) -> bytes:
-        """The symbol table, once it is read. Raises UserError."""
+        """The symbol table, once it is read, and once only: it is 10 MB. Raises UserError."""
         self._reading.join()
         if self._failure is not None:
             raise self._failure
-        return self._text
+        text, self._text = self._text, b""
+        return text
 
     def close(self) -> None:
-        """End the loader, if it has not ended. May be called twice."""
+        """End the loader, if it has not ended, and forget what was read. May be called twice."""
         self.loading.close()
+        self._reading.join()
+        self._text = b""

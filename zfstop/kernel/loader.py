@@ -141,7 +141,8 @@ class Types:
         if name not in self.modules:
             if self.kernel is None:
                 raise offsets.Missing(f"module {name} has no BTF")
-            self.modules[name] = self.kernel.of_module(name), bpf.btf_object(name)
+            types = self.zfs if name == "zfs" and self.zfs else self.kernel.of_module(name)
+            self.modules[name] = types, bpf.btf_object(name)
         return self.modules[name]
 
     def arguments(self, symbol: str, hook: str) -> list[str] | None:
@@ -261,9 +262,7 @@ class Attacher:
         return self._attach_first_kind(probe, self._around)
 
     def load_ahead(self, probes: list[dict[str, Any]], waits: list[dict[str, Any]]) -> None:
-        """Begin to load what comes next if nothing is refused; once, for by then it is known how clocks are read."""
-        if self._ahead:
-            return
+        """Begin to load what comes next if nothing is refused: after the first, which shows how clocks are read."""
         tiers = {probe["op"]: probe["tier"] for probe in reversed(probes)}
         best = [(probe, self._pair) for probe in probes if probe["tier"] == tiers[probe["op"]]]
         orders = []
@@ -477,7 +476,8 @@ def _attach_all(attacher: Attacher, probes: list[Any], waits: list[Any], result:
             result.refuse(probe, outcome)
         else:
             result.attached.append(outcome)
-            attacher.load_ahead([rest for rest in probes[place:] if not result.served(rest)], waits)
+            if len(result.attached) == 1:
+                attacher.load_ahead([rest for rest in probes[place:] if not result.served(rest)], waits)
 
 
 def _attach_waits(attacher: Attacher, waits: list[dict[str, Any]], result: Result) -> None:

@@ -111,19 +111,15 @@ class Btf:
         self._btf = self._checked(self._lib.btf__load_vmlinux_btf(), "the kernel's BTF")
         #: What was looked for before: libbpf compares one type after the other.
         self._ids: dict[tuple[str, int], int] = {}
-        self._modules: dict[str, Btf] = {}
         self._functions: dict[bytes, int] = {}
 
     def of_module(self, module: str) -> Btf:
         """The same with a module's types; the kernel's, which take a while to read, are shared."""
-        if module not in self._modules:
-            split = self._lib.btf__load_module_btf(module.encode(), self._btf)
-            both = Btf.__new__(Btf)
-            both._lib, both._btf = self._lib, self._checked(split, f"BTF of module {module}")
-            both._ids, both._modules = {}, {}
-            both._functions = self._functions_of(module)
-            self._modules[module] = both
-        return self._modules[module]
+        split = self._lib.btf__load_module_btf(module.encode(), self._btf)
+        both = Btf.__new__(Btf)
+        both._lib, both._btf = self._lib, self._checked(split, f"BTF of module {module}")
+        both._ids, both._functions = {}, self._functions_of(module)
+        return both
 
     def _functions_of(self, module: str) -> dict[bytes, int]:
         """Name -> type id of a module's functions; empty where they have to be looked for one by one."""

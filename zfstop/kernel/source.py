@@ -95,11 +95,8 @@ class Survey:
 class LiveSource:
     """The probes of one instance. ``open`` first, ``close`` always."""
 
-    def __init__(
-        self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES, begun: HeadStart | None = None
-    ) -> None:
-        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB. ``begun`` is for the first ``open``."""
-        self._begun = begun
+    def __init__(self, event_bytes: int | None = None, path_bytes: int = PATH_BYTES) -> None:
+        """``event_bytes`` None means ZFSTOP_RING_BYTES, or 32 MiB."""
         self._event_bytes = ring_bytes() if event_bytes is None else event_bytes
         self._path_bytes = path_bytes
         self._loaded: Loaded | None = None
@@ -123,12 +120,24 @@ class LiveSource:
         stopping: Callable[[], bool] = lambda: False,
         operations: int = -1,
         pids: int = 0,
+        begun: HeadStart | None = None,
     ) -> None:
         """Resolve, compile and load; attach what stands for ``operations`` (a mask). Tells ``stage`` what it is doing.
-        ``pids`` is how many the filter has to have room for.
+        ``pids`` is how many the filter has to have room for. ``begun`` is closed in any case.
 
         Raises UserError. ``stopping`` is asked often; when it says True the loading is given up.
         """
+        with contextlib.closing(begun) if begun else contextlib.nullcontext():
+            self._open(stage, stopping, operations, pids, begun)
+
+    def _open(
+        self,
+        stage: Callable[[str], None],
+        stopping: Callable[[], bool],
+        operations: int,
+        pids: int,
+        begun: HeadStart | None,
+    ) -> None:
         self._stopping = stopping
         self._operations = operations
         self._room = pid_room(pids)
@@ -142,11 +151,9 @@ class LiveSource:
         if not (facts.module_btf and facts.kinds[:1] == ("fentry",)):
             with contextlib.suppress(OSError):
                 self._owner = kretprobes.guard()
-        begun, self._begun = self._begun, None
         kallsyms = begun.kallsyms if begun else host.kallsyms
         survey = functools.cache(lambda: Survey(kallsyms(), facts))
-        with contextlib.closing(begun) if begun else contextlib.nullcontext():
-            loaded = self._load(pythons, headers, survey, stage, begun.loading if begun else None)
+        loaded = self._load(pythons, headers, survey, stage, begun.loading if begun else None)
         found = survey()
         self._code = found.code
         self._take(loaded, found.chosen, notes)
@@ -388,9 +395,6 @@ class LiveSource:
 
     def close(self) -> None:
         """Detach and free: the kernel does it when the last descriptor is gone. May be called twice."""
-        if self._begun:
-            self._begun.close()
-            self._begun = None
         if self._rings:
             for ring in self._rings:
                 ring.close()
